@@ -1,0 +1,1 @@
+"""What runs: the rooms of the EXAI service."""

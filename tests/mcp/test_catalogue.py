@@ -1,0 +1,72 @@
+"""The catalogue lists what is offered, and refuses what is malformed."""
+
+import json
+from typing import Any
+
+import mcp_types.methods
+import pytest
+
+from service.errors import PlugError
+from service.mcp.catalogue import REVISIONS, Catalogue, build_catalogue
+
+GOOD: dict[str, Any] = {"name": "chat", "description": "Ask.", "inputSchema": {"type": "object"}}
+
+
+def test_every_listing_is_valid_in_its_revision(catalogue: Catalogue) -> None:
+    """The official validators accept the listing of each revision without dropping anything."""
+    for revision in REVISIONS:
+        listed = json.loads(catalogue.results[revision])
+        assert listed == mcp_types.methods.serialize_server_result("tools/list", revision, listed)
+
+
+def test_tools_are_listed_by_name(catalogue: Catalogue) -> None:
+    """The order of a listing does not depend on the order of discovery."""
+    names = [tool["name"] for tool in json.loads(catalogue.results["2025-11-25"])["tools"]]
+    assert names == ["chat", "status"]
+
+
+@pytest.mark.parametrize(
+    ("revision", "fields"),
+    [
+        ("2024-11-05", set()),
+        ("2025-03-26", {"annotations"}),
+        ("2025-06-18", {"annotations", "title", "outputSchema", "_meta"}),
+        ("2025-11-25", {"annotations", "title", "outputSchema", "_meta", "icons"}),
+    ],
+)
+def test_a_revision_lists_only_its_own_fields(catalogue: Catalogue, revision: str, fields: set[str]) -> None:
+    """A field is told only to the revisions that know it."""
+    chat = json.loads(catalogue.results[revision])["tools"][0]
+    assert fields | {"name", "description", "inputSchema"} == set(chat)
+
+
+def test_the_predecessor_lists_three_fields(catalogue: Catalogue) -> None:
+    """The predecessor's clients get name, description and inputSchema."""
+    for tool in json.loads(catalogue.predecessor_tools):
+        assert list(tool) == ["name", "description", "inputSchema"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": "two words"}, "two words"),
+        ({"name": ""}, "''"),
+        ({"name": "x" * 129}, "xxx"),
+        ({"name": None}, "None"),
+        ({"inputSchema": None}, "'chat'"),
+        ({"inputSchema": {"type": "array"}}, "type"),
+        ({"description": 7}, "description"),
+        ({"annotations": {"readOnlyHint": "maybe so"}}, "readOnlyHint"),
+        ({"input_schema": {"type": "object"}}, "input_schema"),
+    ],
+)
+def test_a_malformed_tool_names_itself(change: dict[str, Any], named: str) -> None:
+    """A definition that breaks a rule stops the start, and the message names tool and fault."""
+    with pytest.raises(PlugError, match=named):
+        build_catalogue([GOOD | change])
+
+
+def test_a_name_belongs_to_one_tool() -> None:
+    """Two tools of the same name stop the start."""
+    with pytest.raises(PlugError, match=r"'chat'.*taken"):
+        build_catalogue([GOOD, GOOD])
