@@ -1,0 +1,59 @@
+"""Canonical JSON (RFC 8785) for what entries are made of: objects, lists, text, whole numbers, booleans, null."""
+
+from typing import Any
+
+import msgspec
+
+INTEGER_MAX = 2**53 - 1  # RFC 8785 numbers are IEEE doubles: a larger integer must be written as text
+DEPTH_MAX = 32
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class NotCanonicalError(ValueError):
+    """The value has no place in an entry: a float, say, or a large integer."""
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Encode a plain JSON value; equal values give equal bytes.
+
+    Keys must be ASCII: for them the encoder's order (by code point) is the standard's (by UTF-16 unit).
+
+    Raises:
+        NotCanonicalError: it holds a float, an integer of 2⁵³ or beyond, a key outside ASCII, half a
+            surrogate pair or another type, or is nested deeper than `DEPTH_MAX`.
+    """
+    _check(value, 0)
+    try:
+        return _encode(value)
+    except UnicodeEncodeError as error:
+        raise NotCanonicalError("a text holds half a surrogate pair") from error
+
+
+def is_canonical(text: bytes) -> bool:
+    """Tell whether the bytes are the canonical form of what they say."""
+    try:
+        return canonical(msgspec.json.decode(text)) == text
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, NotCanonicalError):
+        return False
+
+
+def _check(value: Any, depth: int) -> None:  # noqa: ANN401 - any JSON value
+    if depth > DEPTH_MAX:
+        raise NotCanonicalError(f"it is nested deeper than {DEPTH_MAX}")
+    match value:
+        case None | bool() | str():
+            return
+        case int():
+            if not -INTEGER_MAX <= value <= INTEGER_MAX:
+                raise NotCanonicalError(f"the integer {value} is 2^53 or beyond; write it as text")
+        case dict():
+            for key, member in value.items():
+                if not (isinstance(key, str) and key.isascii()):
+                    raise NotCanonicalError(f"the key {key!r} is not ASCII text")
+                _check(member, depth + 1)
+        case list() | tuple():
+            for member in value:
+                _check(member, depth + 1)
+        case _:
+            raise NotCanonicalError(f"a {type(value).__name__} has no canonical form here")

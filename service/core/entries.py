@@ -1,0 +1,262 @@
+"""Entries: what the ledger's lines say, version 1.
+
+An entry is one canonical JSON object. Its first five fields are set by the ledger when it is written;
+the rest is what happened. Written bytes are never changed, so a field may be added, never reused.
+"""
+
+from typing import Any
+
+import msgspec
+
+from service.core.canonical import canonical
+from service.core.evidence import Commitment, Signature, Timing, TlsPeer
+from service.core.usage import Usage
+from service.core.words import (
+    AttemptOutcome,
+    CostStatus,
+    DoubtCause,
+    RefusalReason,
+    ToolOutcome,
+    UnsentReason,
+    ZeroReason,
+)
+
+VERSION = 1
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What every entry begins with.
+
+    Attributes:
+        v: version of the encoding.
+        origin: the data folder's identity.
+        epoch: number of the service's start, from 1.
+        index: place in the log, from 0, without gaps.
+        at: UTC, RFC 3339 with microseconds.
+    """
+
+    v: int = VERSION
+    origin: str = ""
+    epoch: int = 0
+    index: int = -1
+    at: str = ""
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices per million tokens of each class, and per request, as exact decimals."""
+
+    uncached_input: str
+    cached_input: str
+    cache_write: str
+    output: str
+    request: str = "0"
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage × the price in force at the intent. `amount` and `currency` are None when no price is known."""
+
+    status: CostStatus
+    currency: str | None
+    amount: str | None
+    price_version: str
+    rates: Rates | None = None
+
+
+class WorstCase(msgspec.Struct, frozen=True, kw_only=True):
+    """An upper bound of what an attempt can consume; `amount` is None when no price is known."""
+
+    input_tokens: int
+    output_tokens: int
+    currency: str | None
+    amount: str | None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A guess at what an attempt in doubt consumed, from byte counts. Never spend."""
+
+    method: str
+    input_tokens: int
+    output_tokens: int
+    currency: str | None
+    amount: str | None
+
+
+class ToolCallEntry(Entry, frozen=True, kw_only=True, tag="tool_call"):
+    """One admitted `tools/call`."""
+
+    tool_call_id: str
+    client: str
+    session: str
+    transport: str
+    protocol: str
+    request_id: str
+    tool: str
+    arguments: Commitment
+    trace_id: str
+    parent_span_id: str | None
+    parent_sampled: bool | None
+
+
+class IntentEntry(Entry, frozen=True, kw_only=True, tag="intent"):
+    """One request that is about to be sent; durable before its first byte leaves."""
+
+    tool_call_id: str
+    attempt_id: str
+    number: int
+    retry_of: str | None
+    provider: str
+    wallet: str
+    endpoint: str
+    model: str
+    stream: bool
+    max_output_tokens: int
+    nonce: str | None
+    client_request_id: str | None
+    request: Commitment
+    worst_case: WorstCase
+    price_version: str
+    simulated: bool
+
+
+class AcceptedEntry(Entry, frozen=True, kw_only=True, tag="accepted"):
+    """The provider's response headers have arrived."""
+
+    tool_call_id: str
+    attempt_id: str
+    status: int
+    provider_ids: dict[str, str]
+    headers: dict[str, str]
+    other_headers: tuple[str, ...]
+    tls: TlsPeer | None
+
+
+class SettlementEntry(Entry, frozen=True, kw_only=True, tag="settlement"):
+    """What the provider metered. `usage_raw` is the provider's own JSON text."""
+
+    tool_call_id: str
+    attempt_id: str
+    status: int
+    usage: Usage
+    usage_raw: str
+    usage_flags: tuple[str, ...]
+    cost: Cost
+    model_reported: str | None
+    model_known: bool
+    finish_reason: str | None
+    provider_ids: dict[str, str]
+    response: Commitment
+    signature: Signature | None
+    timing: Timing
+
+
+class RefusalEntry(Entry, frozen=True, kw_only=True, tag="refusal"):
+    """A complete error of the provider, without usage."""
+
+    tool_call_id: str
+    attempt_id: str
+    status: int
+    reason: RefusalReason
+    retryable: bool
+    retry_after_ms: int | None
+    provider_type: str | None
+    provider_code: str | None
+    message: str
+    provider_ids: dict[str, str]
+    timing: Timing
+
+
+class UnsentEntry(Entry, frozen=True, kw_only=True, tag="unsent"):
+    """The attempt failed before its first byte left."""
+
+    tool_call_id: str
+    attempt_id: str
+    reason: UnsentReason
+    message: str
+    timing: Timing
+
+
+class DoubtEntry(Entry, frozen=True, kw_only=True, tag="doubt"):
+    """The first byte left and no usage came back. Held at the intent's worst case."""
+
+    tool_call_id: str
+    attempt_id: str
+    cause: DoubtCause
+    message: str
+    status: int | None
+    model_reported: str | None
+    finish_reason: str | None
+    provider_ids: dict[str, str]
+    response: Commitment | None
+    estimate: Estimate | None
+    timing: Timing | None
+
+
+class AnswerEntry(Entry, frozen=True, kw_only=True, tag="answer"):
+    """The tool call is closed."""
+
+    tool_call_id: str
+    outcome: ToolOutcome
+    zero_reason: ZeroReason | None
+    error_code: str | None
+    response: Commitment | None
+    duration_us: int | None
+
+
+class SystemEntry(Entry, frozen=True, kw_only=True, tag="system"):
+    """Something about the service itself: `start` and `stop` of an epoch."""
+
+    event: str
+    detail: dict[str, str]
+
+
+End = SettlementEntry | RefusalEntry | UnsentEntry | DoubtEntry
+OfCall = (
+    ToolCallEntry
+    | IntentEntry
+    | AcceptedEntry
+    | SettlementEntry
+    | RefusalEntry
+    | UnsentEntry
+    | DoubtEntry
+    | AnswerEntry
+)
+AnyEntry = OfCall | SystemEntry
+
+ENDS: dict[type[Entry], AttemptOutcome] = {
+    SettlementEntry: AttemptOutcome.SETTLED,
+    RefusalEntry: AttemptOutcome.REFUSED,
+    UnsentEntry: AttemptOutcome.UNSENT,
+    DoubtEntry: AttemptOutcome.IN_DOUBT,
+}
+
+_decoder = msgspec.json.Decoder(AnyEntry)
+
+
+class UnreadableEntryError(ValueError):
+    """The bytes are no entry of this version."""
+
+
+def encode(entry: Entry) -> bytes:
+    """Write an entry as its exact, canonical bytes."""
+    return canonical(msgspec.to_builtins(entry))
+
+
+def decode(line: bytes) -> AnyEntry:
+    """Read an entry's bytes.
+
+    Raises:
+        UnreadableEntryError: the bytes are not an entry, or are of a later version.
+    """
+    try:
+        entry: AnyEntry = _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEntryError(str(error)) from error
+    if entry.v != VERSION:
+        raise UnreadableEntryError(f"the entry's version is {entry.v}; this program reads {VERSION}")
+    return entry
+
+
+def kind(entry: Entry) -> str:
+    """Name an entry's kind, as its bytes do."""
+    tag: Any = type(entry).__struct_config__.tag
+    return str(tag)

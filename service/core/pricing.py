@@ -1,0 +1,242 @@
+"""Prices: dated rows with a source each, and usage × row = exact cost. What no row states has no price."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from service.core.canonical import canonical
+from service.core.entries import Cost, Rates, WorstCase
+from service.core.money import Money, decimal_text, pico
+from service.core.times import utc_ns
+from service.core.usage import Usage
+from service.core.words import CostStatus
+
+TOKENS_PER_RATE = 10**6
+_RATE_DIGITS_MAX = 6  # so that one token's price is a whole number of pico-units, and no sum is ever rounded
+_RATE = re.compile(rf"[0-9]{{1,4}}(\.[0-9]{{1,{_RATE_DIGITS_MAX}}})?")
+_CLASSES = ("uncached_input", "cached_input", "cache_write", "output")
+
+
+class PriceTableError(ValueError):
+    """A price row that cannot be used; its text names the row and what to change."""
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rates for requests below given sizes, in tokens; None is no bound. The first tier that fits holds."""
+
+    input_tokens_below: int | None = None
+    output_tokens_below: int | None = None
+    uncached_input: str
+    cached_input: str
+    cache_write: str | None = None
+    output: str
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The price of one model on one host between two times.
+
+    Attributes:
+        host: the provider's host that bills by this row.
+        reports: names under which answers report the model, beside `model` itself.
+        uncached_input, cached_input, cache_write, output: per million tokens, decimal strings; cache
+            writes cost as uncached input where they are not stated.
+        request: a fee per request.
+        tiers: rates by size instead of the plain ones.
+        valid_from, valid_to: RFC 3339, half-open; None is unbounded.
+        source: where the price is stated.
+    """
+
+    provider: str
+    host: str
+    model: str
+    reports: tuple[str, ...] = ()
+    currency: str
+    uncached_input: str | None = None
+    cached_input: str | None = None
+    cache_write: str | None = None
+    output: str | None = None
+    request: str = "0"
+    tiers: tuple[Tier, ...] = ()
+    valid_from: str | None = None
+    valid_to: str | None = None
+    source: str
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that an answer by this model may carry."""
+        return frozenset((self.model, *self.reports))
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is ever charged by this row."""
+        return all(not any(map(pico, (*_rates_of(rates), rates.request))) for rates in self.all_rates())
+
+    def all_rates(self) -> tuple[Rates, ...]:
+        """The plain rates, or those of every tier."""
+        if self.tiers:
+            return tuple(_rates(self.label, tier, self.request) for tier in self.tiers)
+        return (_rates(self.label, self, self.request),)
+
+    def rates(self, usage: Usage) -> Rates | None:
+        """Choose the rates by size; None when no tier fits."""
+        if not self.tiers:
+            return self.all_rates()[0]
+        for tier, rates in zip(self.tiers, self.all_rates(), strict=True):
+            fits_input = tier.input_tokens_below is None or usage.input_tokens < tier.input_tokens_below
+            fits_output = tier.output_tokens_below is None or usage.output_tokens < tier.output_tokens_below
+            if fits_input and fits_output:
+                return rates
+        return None
+
+    def holds(self, at_ns: int) -> bool:
+        """Whether the row is in force at a time."""
+        begun = self.valid_from is None or utc_ns(self.valid_from) <= at_ns
+        return begun and (self.valid_to is None or at_ns < utc_ns(self.valid_to))
+
+    @property
+    def label(self) -> str:
+        """The row, as messages name it."""
+        return f"{self.provider}/{self.host}/{self.model} from {self.valid_from or 'ever'}"
+
+
+class PriceTable:
+    """All rows, indexed. `version` is the first 16 hex of the SHA-256 over the whole table."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = tuple(rows)
+        self._by_model: dict[tuple[str, str, str], list[Row]] = {}
+        for row in self.rows:
+            _check(row)
+            self._by_model.setdefault((row.provider, row.host, row.model), []).append(row)
+        for same in self._by_model.values():
+            _check_disjoint(same)
+        self.version = hashlib.sha256(canonical(msgspec.to_builtins(self.rows))).hexdigest()[:16]
+
+    def row(self, provider: str, host: str, model: str, at_ns: int) -> Row | None:
+        """Find the row in force at a time; None when no price is stated."""
+        for row in self._by_model.get((provider, host, model), ()):
+            if row.holds(at_ns):
+                return row
+        return None
+
+    def models(self, provider: str, host: str, at_ns: int) -> tuple[str, ...]:
+        """Name the models of one host that have a price at a time, sorted."""
+        found = {
+            row.model for row in self.rows if (row.provider, row.host) == (provider, host) and row.holds(at_ns)
+        }
+        return tuple(sorted(found))
+
+
+def parse_rows(document: dict[str, Any]) -> tuple[Row, ...]:
+    """Read the rows of a price file: `[[price]]` tables, nothing else.
+
+    Raises:
+        PriceTableError: an unknown key, a wrong type, or a row that contradicts itself.
+    """
+    unknown = sorted(set(document) - {"price"})
+    if unknown:
+        raise PriceTableError(f"unknown key {unknown[0]!r}; a price file holds [[price]] rows only")
+    try:
+        rows = msgspec.convert(document.get("price", []), tuple[Row, ...])
+    except msgspec.ValidationError as error:
+        raise PriceTableError(str(error)) from error
+    for row in rows:
+        _check(row)
+    return rows
+
+
+def cost(usage: Usage, row: Row | None, price_version: str) -> Cost:
+    """Price a usage exactly; `unknown_price` when there is no row or no tier for it."""
+    rates = row.rates(usage) if row else None
+    if row is None or rates is None:
+        return Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version=price_version)
+    charged = Money(row.currency, _charge(usage, rates))
+    status = CostStatus.FREE if row.free else CostStatus.PRICED
+    return Cost(
+        status=status, currency=row.currency, amount=charged.amount, price_version=price_version, rates=rates
+    )
+
+
+def worst_case(input_tokens: int, output_tokens: int, row: Row | None) -> WorstCase:
+    """Bound what a request can cost: all input at its dearest class and tier, output to its limit."""
+    if row is None:
+        return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=None, amount=None)
+    charges = []
+    for rates in row.all_rates():
+        input_rate = max(pico(rate) for rate in (rates.uncached_input, rates.cached_input, rates.cache_write))
+        tokens_cost = input_tokens * input_rate + output_tokens * pico(rates.output)
+        charges.append(tokens_cost // TOKENS_PER_RATE + pico(rates.request))
+    amount = decimal_text(max(charges))
+    return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=row.currency, amount=amount)
+
+
+def lines(usage: Usage, rates: Rates) -> tuple[tuple[str, int, str, int], ...]:
+    """Work a cost out: (class, tokens, rate per million, amount in pico-units) for each class."""
+    counts = (
+        usage.uncached_input_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.output_tokens,
+    )
+    return tuple(
+        (name, count, rate, count * pico(rate) // TOKENS_PER_RATE)
+        for name, count, rate in zip(_CLASSES, counts, _rates_of(rates), strict=True)
+    )
+
+
+def _charge(usage: Usage, rates: Rates) -> int:
+    return sum(amount for *_, amount in lines(usage, rates)) + pico(rates.request)
+
+
+def _rates_of(rates: Rates) -> tuple[str, ...]:
+    return tuple(getattr(rates, name) for name in _CLASSES)
+
+
+def _rates(label: str, stated: Row | Tier, request: str) -> Rates:
+    if stated.uncached_input is None or stated.cached_input is None or stated.output is None:
+        raise PriceTableError(
+            f"price row {label}: uncached_input, cached_input and output must be stated, or tiers"
+        )
+    rates = Rates(
+        uncached_input=stated.uncached_input,
+        cached_input=stated.cached_input,
+        cache_write=stated.uncached_input if stated.cache_write is None else stated.cache_write,
+        output=stated.output,
+        request=request,
+    )
+    for name in (*_CLASSES, "request"):
+        if not _RATE.fullmatch(getattr(rates, name)):
+            found = getattr(rates, name)
+            raise PriceTableError(
+                f"price row {label}: {name} = {found!r} is no decimal"
+                f" with at most {_RATE_DIGITS_MAX} digits after the point"
+            )
+    return rates
+
+
+def _check(row: Row) -> None:
+    if row.tiers and any(getattr(row, name) is not None for name in _CLASSES):
+        raise PriceTableError(f"price row {row.label}: plain rates stand beside tiers; state one of them")
+    row.all_rates()
+    try:
+        Money(row.currency, 0)
+        begins = utc_ns(row.valid_from) if row.valid_from else None
+        ends = utc_ns(row.valid_to) if row.valid_to else None
+    except ValueError as error:
+        raise PriceTableError(f"price row {row.label}: {error}") from error
+    if begins is not None and ends is not None and ends <= begins:
+        raise PriceTableError(f"price row {row.label}: valid_to must come after valid_from")
+
+
+def _check_disjoint(rows: list[Row]) -> None:
+    """Refuse two rows that are in force at once: the price would depend on their order."""
+    latest: int | None = None
+    first = True
+    for row in sorted(rows, key=lambda row: utc_ns(row.valid_from) if row.valid_from else -1):
+        begins = utc_ns(row.valid_from) if row.valid_from else -1
+        if not first and (latest is None or begins < latest):
+            raise PriceTableError(f"price row {row.label}: another row of this model is in force at the same time")
+        latest, first = (utc_ns(row.valid_to) if row.valid_to else None), False

@@ -1,0 +1,263 @@
+"""The receipt: all that is known of one tool call, as the world sees it.
+
+It is a pure view of the call's record. The salts of commitments are not in the ledger; who holds the
+texts passes them in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from service.core.entries import DoubtEntry, End, RefusalEntry, SettlementEntry
+from service.core.evidence import Commitment
+from service.core.money import decimal_text, pico
+from service.core.record import Attempt, ToolCall
+from service.core.usage import Usage
+from service.core.verdict import Verdict, verdict
+from service.core.words import AttemptOutcome, CostStatus, VerdictWord, ZeroReason
+
+VERSION = 1
+SCHEMA_PATH = "/api/v1/receipt.schema.json"
+_US_PER_MS = 1000
+
+
+class ReceiptCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the attempt cost: a decimal string and its currency, None while unknown."""
+
+    amount: str | None
+    currency: str | None
+    status: CostStatus | None
+    price_version: str
+
+
+class ReceiptCommitment(msgspec.Struct, frozen=True, kw_only=True):
+    """SHA-256(salt ‖ bytes). The salt is given to the caller once, in the answer's receipt."""
+
+    sha256: str
+    bytes: int
+    salt: str | None
+
+
+class ReceiptSignature(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's signature over nonce, time and model; `verified` is None until it was asked."""
+
+    nonce: str
+    timestamp: str
+    signature: str
+    model: str
+    verified: bool | None
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the ledger holds the attempt's latest entry."""
+
+    origin: str
+    index: int
+    leaf_hash: str
+
+
+class ReceiptAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request to a provider."""
+
+    attempt_id: str
+    provider: str
+    wallet: str
+    model: str
+    model_reported: str | None
+    outcome: AttemptOutcome
+    http_status: int | None
+    provider_request_ids: dict[str, str]
+    usage: Usage | None
+    usage_source: str | None
+    cost: ReceiptCost
+    signature: ReceiptSignature | None
+    started_at: str
+    duration_ms: float | None
+    first_byte_ms: float | None
+    request_commitment: ReceiptCommitment
+    response_commitment: ReceiptCommitment | None
+    ledger: Position
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """A call's sums in one currency.
+
+    Attributes:
+        amount: cost of settled attempts.
+        in_doubt_held: worst case of attempts in doubt; not spend.
+        in_doubt_estimate: a guess at the same; not spend.
+    """
+
+    currency: str
+    amount: str
+    in_doubt_held: str
+    in_doubt_estimate: str
+
+
+class ReceiptVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the evidence says so far."""
+
+    word: VerdictWord
+    code: str
+    sentence: str
+    as_of: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one tool call. Amounts are decimal strings; times are UTC."""
+
+    version: int
+    tool_call_id: str
+    tool: str
+    trace_id: str
+    provider_calls: int
+    zero_reason: ZeroReason | None
+    simulated: bool
+    attempts: tuple[ReceiptAttempt, ...]
+    totals: tuple[Total, ...]
+    verdict: ReceiptVerdict
+    url: str
+
+
+def receipt(call: ToolCall, *, as_of: str, console_url: str, salts: Mapping[str, str] = {}) -> Receipt:
+    """Build the receipt of a call from its record.
+
+    Args:
+        call: the record so far.
+        as_of: UTC text of this moment, for the verdict.
+        console_url: where the console is reached, without a slash at the end.
+        salts: hex salt by commitment digest, as far as they are still held.
+    """
+    judged: Verdict = verdict(call, as_of=as_of)
+    return Receipt(
+        version=VERSION,
+        tool_call_id=call.tool_call_id,
+        tool=call.opened.tool,
+        trace_id=call.opened.trace_id,
+        provider_calls=len(call.attempts),
+        zero_reason=call.answer.zero_reason if call.answer else None,
+        simulated=any(attempt.simulated for attempt in call.attempts),
+        attempts=tuple(_attempt(attempt, salts) for attempt in call.attempts),
+        totals=totals(call),
+        verdict=ReceiptVerdict(word=judged.word, code=judged.code, sentence=judged.sentence, as_of=judged.as_of),
+        url=f"{console_url}/console/calls/{call.tool_call_id}",
+    )
+
+
+def totals(call: ToolCall) -> tuple[Total, ...]:
+    """Sum a call's attempts per currency, sorted by currency."""
+    sums: dict[str, list[int]] = {}
+    for attempt in call.attempts:
+        for column, (currency, amount) in enumerate(_amounts(attempt)):
+            if currency is not None and amount is not None:
+                sums.setdefault(currency, [0, 0, 0])[column] += pico(amount)
+    return tuple(
+        Total(
+            currency=currency,
+            amount=decimal_text(amount),
+            in_doubt_held=decimal_text(held),
+            in_doubt_estimate=decimal_text(estimate),
+        )
+        for currency, (amount, held, estimate) in sorted(sums.items())
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Describe the receipt as JSON Schema 2020-12."""
+    described = msgspec.json.schema(Receipt)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_PATH, **described}
+
+
+def _amounts(attempt: Attempt) -> tuple[tuple[str | None, str | None], ...]:
+    """List (currency, amount) as settled, held and estimated."""
+    nothing = (None, None)
+    match attempt.end:
+        case SettlementEntry() as settlement:
+            return (settlement.cost.currency, settlement.cost.amount), nothing, nothing
+        case DoubtEntry() as doubt:
+            worst = attempt.intent.worst_case
+            guess = (doubt.estimate.currency, doubt.estimate.amount) if doubt.estimate else nothing
+            return nothing, (worst.currency, worst.amount), guess
+        case _:
+            return nothing, nothing, nothing
+
+
+def _attempt(attempt: Attempt, salts: Mapping[str, str]) -> ReceiptAttempt:
+    intent, end = attempt.intent, attempt.end
+    settled = end if isinstance(end, SettlementEntry) else None
+    timing = end.timing if end else None
+    return ReceiptAttempt(
+        attempt_id=intent.attempt_id,
+        provider=intent.provider,
+        wallet=intent.wallet,
+        model=intent.model,
+        model_reported=end.model_reported if isinstance(end, SettlementEntry | DoubtEntry) else None,
+        outcome=attempt.outcome,
+        http_status=_status(attempt),
+        provider_request_ids=_provider_ids(attempt),
+        usage=settled.usage if settled else None,
+        usage_source="provider" if settled else None,
+        cost=_cost(attempt),
+        signature=_signature(settled),
+        started_at=intent.at,
+        duration_ms=_ms(timing.ended_us) if timing else None,
+        first_byte_ms=_ms(timing.first_byte_us) if timing else None,
+        request_commitment=_commitment(intent.request, salts),
+        response_commitment=_response(end, salts),
+        ledger=Position(origin=intent.origin, index=(end or intent).index, leaf_hash=attempt.end_leaf.hex()),
+    )
+
+
+def _cost(attempt: Attempt) -> ReceiptCost:
+    match attempt.end:
+        case SettlementEntry() as settlement:
+            cost = settlement.cost
+            return ReceiptCost(
+                amount=cost.amount,
+                currency=cost.currency,
+                status=cost.status,
+                price_version=cost.price_version,
+            )
+        case _:
+            return ReceiptCost(amount=None, currency=None, status=None, price_version=attempt.intent.price_version)
+
+
+def _status(attempt: Attempt) -> int | None:
+    if isinstance(attempt.end, SettlementEntry | RefusalEntry | DoubtEntry) and attempt.end.status is not None:
+        return attempt.end.status
+    return attempt.accepted.status if attempt.accepted else None
+
+
+def _provider_ids(attempt: Attempt) -> dict[str, str]:
+    ids = dict(attempt.accepted.provider_ids) if attempt.accepted else {}
+    if isinstance(attempt.end, SettlementEntry | RefusalEntry | DoubtEntry):
+        ids.update(attempt.end.provider_ids)
+    return ids
+
+
+def _signature(settled: SettlementEntry | None) -> ReceiptSignature | None:
+    if settled is None or settled.signature is None:
+        return None
+    signed = settled.signature
+    return ReceiptSignature(
+        nonce=signed.nonce,
+        timestamp=signed.timestamp,
+        signature=signed.signature,
+        model=signed.model,
+        verified=None,
+    )
+
+
+def _response(end: End | None, salts: Mapping[str, str]) -> ReceiptCommitment | None:
+    if isinstance(end, SettlementEntry | DoubtEntry) and end.response is not None:
+        return _commitment(end.response, salts)
+    return None
+
+
+def _commitment(made: Commitment, salts: Mapping[str, str]) -> ReceiptCommitment:
+    return ReceiptCommitment(sha256=made.sha256, bytes=made.bytes, salt=salts.get(made.sha256))
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else us / _US_PER_MS

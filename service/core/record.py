@@ -1,0 +1,166 @@
+"""The record of one tool call: its committed entries, folded in order. Every view derives from it.
+
+What may follow what:
+
+    tool call:  tool_call → attempt* → answer
+    attempt:    intent → unsent | [accepted] → settlement | refusal | doubt
+
+Attempts may overlap. An attempt ends once. The call closes once, after every attempt has ended.
+"""
+
+import msgspec
+
+from service.core.entries import (
+    ENDS,
+    AcceptedEntry,
+    AnswerEntry,
+    AnyEntry,
+    End,
+    IntentEntry,
+    OfCall,
+    ToolCallEntry,
+    UnsentEntry,
+    kind,
+)
+from service.core.words import AttemptOutcome
+
+SIMULATOR_HEADER = "exai-simulator"
+
+
+class BrokenRecordError(ValueError):
+    """An entry that its call's history does not allow; it must not be written."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request to a provider, as far as it is written down.
+
+    `end_leaf` is the hash of the ending entry, or of the intent while the attempt is open.
+    """
+
+    intent: IntentEntry
+    accepted: AcceptedEntry | None = None
+    end: End | None = None
+    end_leaf: bytes
+
+    @property
+    def outcome(self) -> AttemptOutcome:
+        """How the attempt ended, `open` until it has."""
+        return AttemptOutcome.OPEN if self.end is None else ENDS[type(self.end)]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulator answered, by the wallet's key or by the answer's own header."""
+        return self.intent.simulated or (self.accepted is not None and SIMULATOR_HEADER in self.accepted.headers)
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One admitted tool call and all that came of it."""
+
+    opened: ToolCallEntry
+    attempts: tuple[Attempt, ...] = ()
+    answer: AnswerEntry | None = None
+
+    @property
+    def tool_call_id(self) -> str:
+        """Our id of the call."""
+        return self.opened.tool_call_id
+
+    @property
+    def open_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that have not ended."""
+        return tuple(attempt for attempt in self.attempts if attempt.end is None)
+
+    def attempt(self, attempt_id: str) -> Attempt:
+        """Find an attempt of this call.
+
+        Raises:
+            BrokenRecordError: the call has no such attempt.
+        """
+        for attempt in self.attempts:
+            if attempt.intent.attempt_id == attempt_id:
+                return attempt
+        raise BrokenRecordError(f"tool call {self.tool_call_id} has no attempt {attempt_id}")
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One committed entry, and the record of its call after it (None for an entry of no call)."""
+
+    entry: AnyEntry
+    call: ToolCall | None
+
+
+def after(call: ToolCall | None, entry: OfCall, leaf: bytes) -> ToolCall:
+    """Fold the next entry of a call into its record.
+
+    Args:
+        call: the record so far; None before the call's first entry.
+        entry: the entry that follows.
+        leaf: the entry's leaf hash.
+
+    Raises:
+        BrokenRecordError: the entry may not follow.
+    """
+    if call is None:
+        if isinstance(entry, ToolCallEntry):
+            return ToolCall(opened=entry)
+        raise BrokenRecordError(
+            f"{type(entry).__name__} of tool call {entry.tool_call_id}, which was never opened"
+        )
+    if entry.tool_call_id != call.tool_call_id:
+        raise BrokenRecordError(f"an entry of {entry.tool_call_id} reached the record of {call.tool_call_id}")
+    if call.answer is not None:
+        raise BrokenRecordError(f"{kind(entry)} after tool call {call.tool_call_id} was closed")
+    match entry:
+        case ToolCallEntry():
+            raise BrokenRecordError(f"tool call {call.tool_call_id} was opened twice")
+        case IntentEntry():
+            return _intended(call, entry, leaf)
+        case AcceptedEntry():
+            return _accepted(call, entry)
+        case AnswerEntry():
+            return _closed(call, entry)
+        case _:
+            return _ended(call, entry, leaf)
+
+
+def _intended(call: ToolCall, entry: IntentEntry, leaf: bytes) -> ToolCall:
+    if any(attempt.intent.attempt_id == entry.attempt_id for attempt in call.attempts):
+        raise BrokenRecordError(f"attempt {entry.attempt_id} was intended twice")
+    if entry.number != len(call.attempts) + 1:
+        raise BrokenRecordError(
+            f"attempt {entry.attempt_id} is number {entry.number}, not {len(call.attempts) + 1}"
+        )
+    return msgspec.structs.replace(call, attempts=(*call.attempts, Attempt(intent=entry, end_leaf=leaf)))
+
+
+def _accepted(call: ToolCall, entry: AcceptedEntry) -> ToolCall:
+    attempt = call.attempt(entry.attempt_id)
+    if attempt.accepted is not None or attempt.end is not None:
+        raise BrokenRecordError(f"attempt {entry.attempt_id} was accepted twice or after its end")
+    return _with(call, msgspec.structs.replace(attempt, accepted=entry))
+
+
+def _ended(call: ToolCall, entry: End, leaf: bytes) -> ToolCall:
+    attempt = call.attempt(entry.attempt_id)
+    if attempt.end is not None:
+        raise BrokenRecordError(f"attempt {entry.attempt_id} ended twice")
+    if attempt.accepted is not None and isinstance(entry, UnsentEntry):
+        raise BrokenRecordError(f"attempt {entry.attempt_id} was accepted, so it was sent")
+    return _with(call, msgspec.structs.replace(attempt, end=entry, end_leaf=leaf))
+
+
+def _closed(call: ToolCall, entry: AnswerEntry) -> ToolCall:
+    if call.open_attempts:
+        raise BrokenRecordError(f"tool call {call.tool_call_id} may not close: an attempt is open")
+    if (entry.zero_reason is None) != bool(call.attempts):
+        raise BrokenRecordError(
+            f"tool call {call.tool_call_id}: a zero reason belongs to calls without attempts, to all of them"
+        )
+    return msgspec.structs.replace(call, answer=entry)
+
+
+def _with(call: ToolCall, changed: Attempt) -> ToolCall:
+    attempts = tuple(
+        changed if attempt.intent.attempt_id == changed.intent.attempt_id else attempt for attempt in call.attempts
+    )
+    return msgspec.structs.replace(call, attempts=attempts)

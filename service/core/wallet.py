@@ -1,0 +1,89 @@
+"""Wallets: the accounts that pay. A wallet's key leaves it only in a request's header."""
+
+import hashlib
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from service.core.shapes import Provider
+from service.loopback import is_loopback
+from service.secret import SIMULATOR_KEY, Secret
+
+_SIMULATOR_KEY_CNY = "sim-cny"
+_FINGERPRINT_CHARS = 8
+
+
+class WalletError(ValueError):
+    """A key and a base URL that must not meet; the text says why and holds no part of the key."""
+
+
+class Wallet(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that pays, as far as its key and host tell.
+
+    Attributes:
+        name: unique; `provider-fingerprint` unless the operator names it.
+        base_url: without a slash at the end.
+        host: lower-case host of the base URL, with its port if it names one.
+        price_host: the host whose prices hold here; None if none is known.
+        currency: what it is billed in; None if not known.
+        fingerprint: first 8 hex of the key's SHA-256.
+        simulated: whether a simulator, not a provider, is behind it.
+    """
+
+    name: str
+    provider: str
+    base_url: str
+    host: str
+    price_host: str | None
+    currency: str | None
+    fingerprint: str
+    simulated: bool
+    key: Secret
+
+
+def fingerprint(key: str) -> str:
+    """Tell keys apart without showing them: first 8 hex of SHA-256."""
+    return hashlib.sha256(key.encode()).hexdigest()[:_FINGERPRINT_CHARS]
+
+
+def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = None) -> Wallet:
+    """Put a wallet together and refuse what would send a key where it must not go.
+
+    Raises:
+        WalletError: no http(s) URL, a simulator's key for another host than this machine, a real key over
+            plain http to another machine, or a key that no header can carry.
+    """
+    if not key.isascii() or not key.isprintable() or " " in key or not key:
+        raise WalletError("the key is empty or has characters that no HTTP header can carry")
+    parts = _plain(base_url)
+    if parts is None or parts.hostname is None:
+        raise WalletError(f"the base URL of {provider.name} is no plain http or https URL")
+    simulated = key.startswith(SIMULATOR_KEY)
+    local = is_loopback(parts.hostname)
+    if simulated and not local:
+        raise WalletError(f"a simulator's key ({SIMULATOR_KEY}…) is never sent to {parts.hostname}")
+    if not simulated and not local and parts.scheme != "https":
+        raise WalletError(f"a key is never sent to {parts.hostname} without TLS; use https")
+    hint = "real" if not simulated else "sim-cny" if key.startswith(_SIMULATOR_KEY_CNY) else "sim"
+    price_host = provider.price_host(parts.hostname, hint)
+    return Wallet(
+        name=name or f"{provider.name}-{fingerprint(key)}",
+        provider=provider.name,
+        base_url=base_url.rstrip("/"),
+        host=parts.netloc.lower(),
+        price_host=price_host,
+        currency=provider.currency(price_host),
+        fingerprint=fingerprint(key),
+        simulated=simulated,
+        key=Secret(key),
+    )
+
+
+def _plain(url: str) -> SplitResult | None:
+    """Take a URL apart; None if it is broken, or has more than scheme, host, port and path."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if plain and "@" not in parts.netloc and not parts.query and not parts.fragment else None
