@@ -1,0 +1,208 @@
+"""The way out for spans: a bounded queue, one thread, and an exact account of what became of each span.
+
+At any time: ended = exported + dropped + queued + off. A dead or slow collector costs spans, never time:
+`put` waits for nobody. (The SDK's own batch processor drops without a count, and its shutdown may block for
+half a minute.)
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+SPANS_MAX = 2048
+BATCH_SPANS_MAX = 512
+DELAY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class ExportState(StrEnum):
+    """What the way out is doing."""
+
+    OFF = "off"
+    ON = "on"
+    FAILING = "failing"
+    CLOSED = "closed"
+
+
+class ExportCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every span that ended.
+
+    Attributes:
+        exported: the exporter said the collector has them.
+        queued: waiting, or in the batch that is being sent.
+        dropped_full: the queue had no room.
+        dropped_failed: the exporter failed on their batch; a batch is never sent twice.
+        dropped_stopped: the service stopped before their turn.
+        off: no collector is configured, so nobody waits for them; neither exported nor lost.
+    """
+
+    state: ExportState
+    ended: int = 0
+    exported: int = 0
+    queued: int = 0
+    dropped_full: int = 0
+    dropped_failed: int = 0
+    dropped_stopped: int = 0
+    off: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """All that somebody may miss."""
+        return self.dropped_full + self.dropped_failed + self.dropped_stopped
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every span that ended is accounted for."""
+        return self.ended == self.exported + self.dropped + self.queued + self.off
+
+
+class ExportQueue:
+    """Spans on their way to a collector. It owns its thread and its exporter.
+
+    Args:
+        exporter: sends one batch and says whether it arrived; None when there is no collector.
+        spans_max: bound of the queue and the batch in flight together.
+        batch_spans_max: bound of one batch.
+        delay_s: how long a span may wait for others to share its batch.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter | None,
+        *,
+        spans_max: int = SPANS_MAX,
+        batch_spans_max: int = BATCH_SPANS_MAX,
+        delay_s: float = DELAY_S,
+    ) -> None:
+        self._exporter = exporter
+        self._spans_max = spans_max
+        self._batch_spans_max = batch_spans_max
+        self._delay_s = delay_s
+        self._changed = threading.Condition()  # guards everything below; never held while a batch is sent
+        self._queue: deque[ReadableSpan] = deque()
+        self._in_flight = 0
+        self._flushing = 0
+        self._closing = False
+        self._failing = False
+        self._shut = exporter is None
+        self._ended = self._exported = self._off = 0
+        self._dropped_full = self._dropped_failed = self._dropped_stopped = 0
+        self._thread = threading.Thread(target=self._run, name="otel-export", daemon=True)
+        if exporter is not None:
+            self._thread.start()
+
+    def put(self, spans: Sequence[ReadableSpan]) -> None:
+        """Take the spans of one call: all of them or, when there is no room, none, for half a tree misleads."""
+        with self._changed:
+            self._ended += len(spans)
+            if self._exporter is None:
+                self._off += len(spans)
+            elif self._closing:
+                self._dropped_stopped += len(spans)
+            elif len(self._queue) + self._in_flight + len(spans) > self._spans_max:
+                self._dropped_full += len(spans)
+            else:
+                self._queue.extend(spans)
+                self._changed.notify_all()
+
+    def counts(self) -> ExportCounts:
+        """Say what became of all spans so far, as of one moment."""
+        with self._changed:
+            return ExportCounts(
+                state=self._state(),
+                ended=self._ended,
+                exported=self._exported,
+                queued=len(self._queue) + self._in_flight,
+                dropped_full=self._dropped_full,
+                dropped_failed=self._dropped_failed,
+                dropped_stopped=self._dropped_stopped,
+                off=self._off,
+            )
+
+    def flush(self, deadline_s: float) -> bool:
+        """Send what is queued without waiting for more; say whether nothing was left within the deadline."""
+        with self._changed:
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not self._queue and not self._in_flight, deadline_s)
+            finally:
+                self._flushing -= 1
+
+    def close(self, deadline_s: float) -> None:
+        """Send what is queued, then stop; never later than the deadline.
+
+        What has not left by then is dropped and counted. A batch still in flight stays `queued` until its
+        exporter returns: whether it arrived is not known, and is not guessed. Closing again is harmless.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._exporter is None:
+            return
+        self._thread.join(deadline_s)
+        if self._thread.is_alive():
+            with self._changed:
+                self._dropped_stopped += len(self._queue)
+                self._queue.clear()
+            # An exporter's shutdown ends its waits between retries, but may itself block.
+            threading.Thread(target=self._shut_down, name="otel-export-shutdown", daemon=True).start()
+
+    def _state(self) -> ExportState:
+        if self._exporter is None:
+            return ExportState.OFF
+        if self._closing:
+            return ExportState.CLOSED
+        return ExportState.FAILING if self._failing else ExportState.ON
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            arrived = self._sent(batch)
+            with self._changed:
+                self._in_flight = 0
+                if arrived:
+                    self._exported += len(batch)
+                else:
+                    self._dropped_failed += len(batch)
+                turned, self._failing = self._failing is arrived, not arrived
+                self._changed.notify_all()
+            if turned:
+                log.warning("spans %s", "reach the collector again" if arrived else "do not reach the collector")
+        self._shut_down()
+
+    def _next_batch(self) -> list[ReadableSpan]:
+        """Wait for the next batch; an empty one means the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            self._changed.wait_for(self._due, self._delay_s)
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._batch_spans_max))]
+            self._in_flight = len(batch)
+            return batch
+
+    def _due(self) -> bool:
+        return self._closing or self._flushing > 0 or len(self._queue) >= self._batch_spans_max
+
+    def _sent(self, batch: list[ReadableSpan]) -> bool:
+        if self._exporter is None:
+            return False
+        try:
+            return self._exporter.export(batch) is SpanExportResult.SUCCESS
+        except Exception:
+            log.exception("the span exporter raised")
+            return False
+
+    def _shut_down(self) -> None:
+        with self._changed:
+            first, self._shut = not self._shut, True
+        if first and self._exporter is not None:
+            try:
+                self._exporter.shutdown()
+            except Exception:
+                log.exception("the span exporter did not shut down")

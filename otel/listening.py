@@ -1,0 +1,159 @@
+"""The listeners: committed steps become numbers and spans, in the log's order, on the listeners' thread.
+
+A step that cannot be told is logged and counted; it never costs the steps after it.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+
+import msgspec
+from opentelemetry.trace import SpanKind
+
+from otel import semconv
+from otel.counts import RecordCounts, SpanCounts
+from otel.exporting import ExportQueue
+from otel.metrics import Metrics
+from otel.source import Source
+from otel.spans import spans
+from service.core.entries import (
+    AnswerEntry,
+    DoubtEntry,
+    End,
+    IntentEntry,
+    RefusalEntry,
+    SettlementEntry,
+    ToolCallEntry,
+    UnsentEntry,
+)
+from service.core.record import Step, ToolCall
+
+log = logging.getLogger(__name__)
+
+
+class MetricsListener:
+    """Counts what is committed, for graphs and for the check of conservation."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()  # guards the counts against whoever reads them from another thread
+        self._counts = RecordCounts()
+        self._open: dict[str, _OpenCall] = {}
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Count the next steps."""
+        for step in steps:
+            try:
+                with self._lock:
+                    self._take(step)
+            except Exception:
+                log.exception("the entry at index %d was not counted", step.entry.index)
+                with self._lock:
+                    self._add(faults=1)
+
+    def counts(self) -> RecordCounts:
+        """Say what was seen, as of one step."""
+        with self._lock:
+            return msgspec.structs.replace(
+                self._counts,
+                open_calls=len(self._open),
+                open_attempts=sum(len(call.open_attempts) for call in self._open.values()),
+                ended_in_open_calls=sum(call.ended for call in self._open.values()),
+            )
+
+    def _take(self, step: Step) -> None:
+        entry, call = step.entry, step.call
+        self._counts = msgspec.structs.replace(self._counts, index=entry.index)
+        self._metrics.written(entry)
+        if call is None:
+            return
+        match entry:
+            case ToolCallEntry():
+                self._open[call.tool_call_id] = _OpenCall()
+                self._add(admitted=1)
+                self._metrics.admitted(len(self._open))
+            case IntentEntry():
+                self._open[call.tool_call_id].open_attempts.add(entry.attempt_id)
+                self._add(intents=1)
+                self._metrics.intended(call.attempt(entry.attempt_id))
+            case SettlementEntry() | RefusalEntry() | UnsentEntry() | DoubtEntry():
+                self._ended(call, entry)
+            case AnswerEntry():
+                self._closed(call, entry)
+            case _:
+                return
+
+    def _ended(self, call: ToolCall, end: End) -> None:
+        attempt = call.attempt(end.attempt_id)
+        if attempt.intent.epoch == end.epoch:
+            seen = self._open[call.tool_call_id]
+            seen.open_attempts.remove(end.attempt_id)
+            seen.ended += 1
+            self._add(**{attempt.outcome.value: 1})
+        else:
+            self._add(swept_attempts=1)
+        self._metrics.ended(attempt)
+
+    def _closed(self, call: ToolCall, answer: AnswerEntry) -> None:
+        if call.opened.epoch == answer.epoch:
+            del self._open[call.tool_call_id]
+            self._add(closed=1)
+        else:
+            self._add(swept_calls=1)
+        self._metrics.closed(call, len(self._open))
+
+    def _add(self, **more: int) -> None:
+        grown = {name: getattr(self._counts, name) + count for name, count in more.items()}
+        self._counts = msgspec.structs.replace(self._counts, **grown)
+
+
+class SpanListener:
+    """Makes the spans of each call when it is closed, and hands them to the way out."""
+
+    def __init__(self, source: Source, queue: ExportQueue) -> None:
+        self._source = source
+        self._queue = queue
+        self._lock = threading.Lock()  # held while spans are put, so that no reader sees them put and not counted
+        self._counts = SpanCounts(export=queue.counts())
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Make spans of the calls that these steps close."""
+        for step in steps:
+            with self._lock:
+                self._counts = msgspec.structs.replace(self._counts, index=step.entry.index)
+                if isinstance(step.entry, AnswerEntry) and step.call is not None:
+                    self._close(step.call, step.entry)
+
+    def counts(self) -> SpanCounts:
+        """Say what was made and what became of it, as of one step."""
+        with self._lock:
+            return msgspec.structs.replace(self._counts, export=self._queue.counts())
+
+    def _close(self, call: ToolCall, answer: AnswerEntry) -> None:
+        counts = self._counts
+        try:
+            made = spans(call, self._source)
+        except Exception:
+            log.exception("tool call %s has no spans", call.tool_call_id)
+            self._counts = msgspec.structs.replace(counts, faults=counts.faults + 1)
+            return
+        self._queue.put(made)
+        if call.opened.epoch != answer.epoch:
+            grown = {"swept_server": counts.swept_server + 1, "swept": counts.swept + len(made)}
+        else:
+            server = sum(span.kind is SpanKind.SERVER for span in made)
+            attempt = sum(semconv.EXAI_ATTEMPT_ID in (span.attributes or {}) for span in made)
+            grown = {
+                "server": counts.server + server,
+                "attempt": counts.attempt + attempt,
+                "completion": counts.completion + len(made) - server - attempt,
+            }
+        self._counts = msgspec.structs.replace(counts, **grown)
+
+
+class _OpenCall:
+    """An open call's attempts: those that are open by id, those that ended by number."""
+
+    def __init__(self) -> None:
+        self.open_attempts: set[str] = set()
+        self.ended = 0

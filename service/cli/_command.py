@@ -1,0 +1,59 @@
+"""What a command is, and what commands share."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from service import plugs, providers
+from service.core.shapes import Provider
+from service.environment import Loaded, load
+from service.settings import OPTIONS
+
+PROVIDER_MEMBERS = ("title", "key_variables", "base_url_variable", "prepare", "reader", "refusal")
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of `exai`.
+
+    Attributes:
+        name: the file's, with dashes; `ledger-export` is called as `exai ledger export`.
+        summary: one line for `exai --help`.
+        arguments: adds what the command understands.
+        run: does it and gives the exit status.
+    """
+
+    name: str
+    summary: str
+    arguments: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], int]
+
+
+def load_providers() -> dict[str, Provider]:
+    """Find every provider.
+
+    Raises:
+        PlugError: a provider's file is malformed.
+    """
+    return plugs.load(providers, "PROVIDER", *PROVIDER_MEMBERS)
+
+
+def add_settings(parser: ArgumentParser, *only: str) -> None:
+    """Let the command line set what the environment and exai.toml set, or some of it."""
+    for option in OPTIONS:
+        if not option.secret and (not only or option.name in only):
+            action: dict[str, Any] = {"action": "store_true", "default": None} if option.kind is bool else {}
+            parser.add_argument(option.flag, dest=option.name, help=option.sentence, **action)
+
+
+def read_settings(arguments: Namespace, *, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Read the settings in force.
+
+    Raises:
+        SettingsError: one is wrong; the message says where it stands.
+    """
+    said = {option.name: getattr(arguments, option.name, None) for option in OPTIONS}
+    given = {name: value for name, value in said.items() if value is not None}
+    return load(environ, getattr(arguments, "config", None), given, load_providers().values())

@@ -1,0 +1,58 @@
+"""`exai ledger verify`: whether a log is whole, from its bytes alone; the exit status is the answer."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from service.cli._command import Command, add_settings, read_settings
+from service.ledger.export import read_export
+from service.ledger.reading import Reading
+from service.ledger.verify import Report, compare_rows, verify
+
+_BROKEN = 1
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    add_settings(parser, "data_dir")
+    parser.add_argument("file", nargs="?", type=Path, help="an export; without it the data folder is verified")
+
+
+def _run(arguments: Namespace) -> int:
+    console = Console()
+    if arguments.file is not None:
+        with arguments.file.open("rb") as file:
+            return _say(console, verify(read_export(file)), f"{arguments.file}")
+    folder = read_settings(arguments).settings.data_dir
+    reading = Reading(folder)
+    try:
+        log = verify(reading.lines())
+        status = _say(console, log, f"the log in {folder}")
+        if status == 0:
+            status = _say(console, compare_rows(reading), "its tables")
+    finally:
+        reading.close()
+    return status
+
+
+def _say(console: Console, report: Report, what: str) -> int:
+    if report.first is None:
+        console.print(
+            f"{what}: {report.entries} entries, indexes contiguous, leaf hashes right",
+            markup=False,
+            soft_wrap=True,
+        )
+        return 0
+    console.print(f"{what}: {report.problems_total} problems in {report.entries} entries", markup=False)
+    for problem in report.problems:
+        where = "the tables" if problem.index is None else f"entry {problem.index}"
+        console.print(f"  {where}: {problem.sentence}", markup=False, soft_wrap=True)
+    return _BROKEN
+
+
+COMMAND = Command(
+    name="ledger-verify",
+    summary="check that the log is whole: indexes, leaf hashes, grammar, tables",
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,0 +1,128 @@
+"""An entry is exact bytes: what is written can be read, and what cannot be read is refused."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+import pytest
+
+from service.core import entries
+from service.core.canonical import NotCanonicalError, is_canonical
+from service.core.entries import (
+    ENDS,
+    VERSION,
+    AnyEntry,
+    End,
+    Entry,
+    SystemEntry,
+    UnreadableEntryError,
+    decode,
+    encode,
+    kind,
+)
+from service.core.evidence import Signature, TlsPeer
+
+if TYPE_CHECKING:
+    from tests.conftest import Made
+
+README = Path(entries.__file__).with_name("README.md").read_text(encoding="utf-8")
+KINDS = {str(entry.__struct_config__.tag): entry for entry in get_args(AnyEntry)}
+
+
+@pytest.fixture(scope="module")
+def one_of_each(made: "Made") -> list[AnyEntry]:
+    """One entry of every kind, with every optional part in one of them."""
+    peer = TlsPeer(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", subject="api.z.ai", fingerprint="ab" * 32)
+    signature = Signature(nonce="n", timestamp="1795364460000", signature="s", model="kimi-k3")
+    return [
+        made.tool_call(parent_span_id="00f067aa0ba902b7", parent_sampled=False),
+        made.intent(),
+        made.accepted(tls=peer),
+        made.settlement(signature=signature, usage_flags=("total_differs",)),
+        made.refusal(message="né ✓ \u2028"),
+        made.unsent(),
+        made.doubt(),
+        made.answer(),
+        SystemEntry(event="start", detail={"version": "0.1.0"}),
+    ]
+
+
+def test_every_kind_is_read_as_it_was_written(one_of_each: list[AnyEntry]) -> None:
+    """The bytes are canonical, name their kind, and give the same entry back."""
+    assert list(KINDS) == [kind(entry) for entry in one_of_each]
+    for entry in one_of_each:
+        line = encode(
+            msgspec.structs.replace(entry, origin="o-1", epoch=2, index=3, at="2026-11-22T16:21:00.000000Z")
+        )
+        assert is_canonical(line)
+        assert line == encode(decode(line))
+        assert kind(entry) == msgspec.json.decode(line)["kind"]
+
+
+def test_the_bytes_of_an_entry_are_fixed() -> None:
+    """Version 1 is written like this for ever: a stranger's verifier and old logs depend on it."""
+    entry = SystemEntry(origin="o-1", epoch=1, index=0, at="2026-11-22T16:21:00.000000Z", event="start", detail={})
+    expected = (
+        b'{"at":"2026-11-22T16:21:00.000000Z","detail":{},"epoch":1,"event":"start",'
+        b'"index":0,"kind":"system","origin":"o-1","v":1}'
+    )
+    assert expected == encode(entry)
+
+
+def test_a_later_field_does_not_break_an_older_reader() -> None:
+    """A field that is not known is passed over: fields may be added."""
+    line = b'{"detail":{},"event":"stop","kind":"system","later":[1],"v":1}'
+    assert SystemEntry(event="stop", detail={}) == decode(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"", "truncated"),
+        (b"[]", "Expected `object`"),
+        (b"{}", "missing required field `kind`"),
+        (b'{"kind":"poem"}', "Invalid value 'poem'"),
+        (b'{"kind":"system","event":"start"}', "missing required field `detail`"),
+        (b'{"kind":"system","event":7,"detail":{}}', "Expected `str`, got `int`"),
+        (b'{"kind":"system","event":"start","detail":{},"v":2}', "version is 2; this program reads 1"),
+        (b'{"kind":"system","event":"\xff","detail":{}}', "utf-8"),
+        (b'{"kind":"system","event":"","detail":{},"x":' + b"[" * 100_000, "recursion"),
+    ],
+)
+def test_other_bytes_are_no_entry(line: bytes, why: str) -> None:
+    """Whatever lies where an entry should be is refused by one error, whose text says why."""
+    with pytest.raises(UnreadableEntryError, match=f"(?i){re.escape(why)}"):
+        decode(line)
+
+
+def test_contradictory_usage_is_no_entry(made: "Made") -> None:
+    """A settlement of less than no tokens cannot be read back."""
+    line = encode(made.settlement()).replace(b'"output_tokens":50', b'"output_tokens":-50')
+    with pytest.raises(UnreadableEntryError, match="output_tokens = -50 is outside"):
+        decode(line)
+
+
+def test_a_float_cannot_be_written() -> None:
+    """What has no canonical form makes no entry."""
+    broken = SystemEntry(event="start", detail={"load": 0.5})  # type: ignore[dict-item] # wrong on purpose
+    with pytest.raises(NotCanonicalError):
+        encode(broken)
+
+
+def test_every_end_has_its_outcome() -> None:
+    """Each entry that ends an attempt says how it ended, and no two say the same."""
+    assert set(get_args(End)) == set(ENDS)
+    assert len(ENDS) == len(set(ENDS.values()))
+
+
+def test_the_readme_names_the_fields_of_every_kind() -> None:
+    """The README's table of entries and the code have the same kinds and fields, in the same order."""
+    common = Entry.__struct_fields__
+    in_code = {
+        name: tuple(field for field in entry.__struct_fields__ if field not in common)
+        for name, entry in KINDS.items()
+    }
+    rows = re.findall(r"^\| `([a-z_]+)` \| ((?:`[a-z_0-9]+` ?)+)\|", README, re.MULTILINE)
+    assert in_code == {name: tuple(re.findall(r"`([a-z_0-9]+)`", fields)) for name, fields in rows}
+    assert VERSION == 1

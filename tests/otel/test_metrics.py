@@ -1,0 +1,267 @@
+"""Numbers move where the record says so, under labels from closed sets."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as parse_plain
+
+from otel.exporting import ExportCounts, ExportState
+from otel.metrics import KINDS, OUTCOMES, Labels, Metrics
+from service.core.entries import SystemEntry
+from service.core.record import Attempt
+from service.core.words import CostStatus, ToolOutcome, ZeroReason
+
+if TYPE_CHECKING:
+    from tests.conftest import Made
+
+LABELS = Labels(
+    tools=("chat",),
+    models=(("kimi", "kimi-k3"), ("glm", "glm-5.3")),
+    currencies=("USD",),
+    rejections=("bad_frame",),
+)
+EXPORT = ExportCounts(
+    state=ExportState.ON,
+    ended=21,
+    exported=6,
+    queued=5,
+    dropped_full=4,
+    dropped_failed=3,
+    dropped_stopped=2,
+    off=1,
+)
+Readings = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Fresh metrics of a service that had two attempts in doubt before."""
+    return Metrics(LABELS, version="1.2.3", in_doubt=2, export=lambda: EXPORT)
+
+
+@pytest.fixture
+def ended(made: "Made") -> Callable[..., Attempt]:
+    """Make an attempt that ended."""
+
+    def build(end: Any, **intent: Any) -> Attempt:  # noqa: ANN401 - any entry, any field
+        return made.call(made.intent(**intent), end).attempts[0]
+
+    return build
+
+
+def read(metrics: Metrics) -> Readings:
+    """Read every series of ours as (name, label values in the order of the labels' names)."""
+    body, _ = metrics.render(None)
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in parse_plain(body.decode())
+        for sample in family.samples
+        if sample.name.startswith("exai_")
+    }
+
+
+def moved(metrics: Metrics, before: Readings) -> Readings:
+    """Say which series changed since, and by how much."""
+    return {
+        series: value - before.get(series, 0)
+        for series, value in read(metrics).items()
+        if value != before.get(series)
+    }
+
+
+def test_every_series_stands_at_zero_from_the_start(metrics: Metrics) -> None:
+    """The first event of each kind is an increase, not a birth."""
+    at_start = read(metrics)
+    counters = {series: value for series, value in at_start.items() if series[0].endswith("_total")}
+    assert {value for series, value in counters.items() if "otlp" not in series[0]} == {0.0}
+    assert {("exai_attempts_total", "kimi-k3", outcome, "kimi") for outcome in OUTCOMES} <= counters.keys()
+    assert {("exai_tool_calls_total", outcome.value, "chat") for outcome in ToolOutcome} <= counters.keys()
+    assert {("exai_ledger_entries_total", kind) for kind in KINDS} <= counters.keys()
+    assert {
+        ("exai_spend_total", "USD", "glm-5.3", "glm"),
+        ("exai_rejections_total", "bad_frame"),
+    } <= counters.keys()
+
+
+def test_gauges_say_where_they_begin(metrics: Metrics) -> None:
+    """Doubts of earlier starts count; before the first entry the index is -1; the build is named."""
+    at_start = read(metrics)
+    assert (2.0, -1.0, 0.0, 1.0) == (
+        at_start["exai_attempts_in_doubt",],
+        at_start["exai_ledger_index",],
+        at_start["exai_tool_calls_open",],
+        at_start["exai_build_info", "1.2.3"],
+    )
+
+
+def test_every_help_names_its_labels(metrics: Metrics) -> None:
+    """Each metric is explained by a sentence, each label in it."""
+    body, _ = metrics.render(None)
+    for family in parse_plain(body.decode()):
+        if family.name.startswith("exai_"):
+            assert family.documentation.endswith(".")
+            for label in {label for sample in family.samples for label in sample.labels}:
+                assert label in family.documentation, (family.name, label)
+
+
+def test_a_settled_attempt_moves_tokens_and_spend(
+    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+) -> None:
+    """Token kinds do not overlap; reasoning is counted apart; the cost is that of the record."""
+    before = read(metrics)
+    metrics.ended(ended(made.settlement()))
+    assert moved(metrics, before) == {
+        ("exai_attempts_total", "kimi-k3", "settled", "kimi"): 1,
+        ("exai_tokens_total", "uncached_input", "kimi-k3", "kimi"): 60,
+        ("exai_tokens_total", "cached_input", "kimi-k3", "kimi"): 40,
+        ("exai_tokens_total", "output", "kimi-k3", "kimi"): 50,
+        ("exai_reasoning_tokens_total", "kimi-k3", "kimi"): 30,
+        ("exai_spend_total", "USD", "kimi-k3", "kimi"): 0.25,
+    }
+
+
+@pytest.mark.parametrize(("end", "outcome"), [("refusal", "refused"), ("unsent", "unsent")])
+def test_what_was_not_metered_moves_no_money(
+    end: str, outcome: str, metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+) -> None:
+    """A refused or unsent attempt is counted, and nothing else."""
+    before = read(metrics)
+    metrics.ended(ended(getattr(made, end)()))
+    assert moved(metrics, before) == {("exai_attempts_total", "kimi-k3", outcome, "kimi"): 1}
+
+
+def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., Attempt]) -> None:
+    """An attempt in doubt raises the gauge beside the counter."""
+    before = read(metrics)
+    metrics.ended(ended(made.doubt()))
+    assert moved(metrics, before) == {
+        ("exai_attempts_total", "kimi-k3", "in_doubt", "kimi"): 1,
+        ("exai_attempts_in_doubt",): 1,
+    }
+
+
+def test_an_unknown_price_is_counted_and_costs_nothing_known(
+    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+) -> None:
+    """Unpriced attempts are visible and never spend of 0."""
+    before = read(metrics)
+    metrics.ended(
+        ended(made.settlement(cost=made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)))
+    )
+    changed = moved(metrics, before)
+    assert changed["exai_unpriced_attempts_total",] == 1
+    assert not [series for series in changed if series[0] == "exai_spend_total"]
+
+
+def test_currencies_never_meet(metrics: Metrics, made: "Made", ended: Callable[..., Attempt]) -> None:
+    """A currency that no one announced has a series of its own, even under other."""
+    metrics.ended(ended(made.settlement(cost=made.cost(currency="CNY")), model="secret-model"))
+    metrics.ended(ended(made.settlement(), model="secret-model"))
+    readings = read(metrics)
+    assert (0.25, 0.25) == tuple(
+        readings["exai_spend_total", currency, "other", "kimi"] for currency in ("CNY", "USD")
+    )
+
+
+def test_sums_of_many_costs_stay_exact_enough(
+    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+) -> None:
+    """Ten thousand small costs differ from their exact sum by less than a billionth of it."""
+    attempt = ended(made.settlement(cost=made.cost(amount="0.000123456789")))
+    for _ in range(10_000):
+        metrics.ended(attempt)
+    assert read(metrics)["exai_spend_total", "USD", "kimi-k3", "kimi"] == pytest.approx(1.23456789, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "series"),
+    [
+        ("glm", "glm-5.3", ("glm-5.3", "glm")),
+        ("glm", "kimi-k3", ("other", "glm")),
+        ("kimi", "a-stranger", ("other", "kimi")),
+        ("a-stranger", "kimi-k3", ("other", "other")),
+    ],
+)
+def test_unknown_names_fold_into_other(
+    provider: str,
+    model: str,
+    series: tuple[str, str],
+    metrics: Metrics,
+    made: "Made",
+) -> None:
+    """No text from outside the closed sets becomes a label."""
+    before = read(metrics)
+    metrics.intended(made.call(made.intent(provider=provider, model=model)).attempts[0])
+    assert moved(metrics, before) == {("exai_intents_total", *series): 1}
+
+
+def test_tool_calls_open_and_close(metrics: Metrics, made: "Made") -> None:
+    """Admission and closing are counted, and the gauge follows; an unknown tool is other."""
+    before = read(metrics)
+    metrics.admitted(7)
+    assert moved(metrics, before) == {("exai_tool_calls_admitted_total",): 1, ("exai_tool_calls_open",): 7}
+    closed = made.call(made.answer(outcome=ToolOutcome.BUDGET, zero_reason=ZeroReason.BUDGET_STOP))
+    before = read(metrics)
+    metrics.closed(closed, 6)
+    assert moved(metrics, before) == {
+        ("exai_tool_calls_total", "budget", "chat"): 1,
+        ("exai_tool_calls_open",): -1,
+    }
+
+
+def test_rejections_have_closed_reasons(metrics: Metrics) -> None:
+    """A reason that nobody announced is other."""
+    before = read(metrics)
+    for reason in ("bad_frame", "<script>", "other"):
+        metrics.rejected(reason)
+    assert moved(metrics, before) == {
+        ("exai_rejections_total", "bad_frame"): 1,
+        ("exai_rejections_total", "other"): 2,
+    }
+
+
+def test_entries_are_counted_by_kind(metrics: Metrics) -> None:
+    """The last index and the kinds of entries are shown."""
+    before = read(metrics)
+    metrics.written(SystemEntry(index=41, event="start", detail={}))
+    assert moved(metrics, before) == {("exai_ledger_entries_total", "system"): 1, ("exai_ledger_index",): 42}
+
+
+def test_the_account_of_spans_balances_in_a_scrape(metrics: Metrics) -> None:
+    """Ended is exported, dropped, queued and off together."""
+    readings = {series: value for series, value in read(metrics).items() if "otlp" in series[0]}
+    assert readings == {
+        ("exai_otlp_spans_ended_total",): 21,
+        ("exai_otlp_spans_exported_total",): 6,
+        ("exai_otlp_spans_queued",): 5,
+        ("exai_otlp_spans_dropped_total", "full"): 4,
+        ("exai_otlp_spans_dropped_total", "failed"): 3,
+        ("exai_otlp_spans_dropped_total", "stopped"): 2,
+        ("exai_otlp_spans_off_total",): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        "text/plain;q=0.5, Application/OpenMetrics-Text;version=nonsense",
+    ],
+)
+def test_open_metrics_is_given_to_who_asks(accept: str, metrics: Metrics) -> None:
+    """The format follows the Accept header, whatever version it names, and can be parsed."""
+    body, content_type = metrics.render(accept)
+    assert content_type.startswith("application/openmetrics-text; version=")
+    families = parse_open_metrics(body.decode())  # type: ignore[no-untyped-call] # the library left it unannotated
+    names = {family.name for family in families}
+    assert {"exai_tool_calls", "exai_attempts_in_doubt", "exai_build"} <= names
+
+
+@pytest.mark.parametrize("accept", [None, "", "*/*", "text/html\x00;;,,;", "application/json"])
+def test_everyone_else_gets_plain_text(accept: str | None, metrics: Metrics) -> None:
+    """Rubbish in the header breaks nothing; no series of creation times is shown."""
+    body, content_type = metrics.render(accept)
+    assert content_type.startswith("text/plain; version=0.0.4")
+    assert b"_created" not in body
