@@ -1,1 +1,3 @@
 """What runs: the rooms of the EXAI service."""
+
+VERSION = "0.1.0"

@@ -118,3 +118,10 @@ def test_the_table_names_every_field_and_every_key() -> None:
     assert [] == [name for name in names if f"`{name}`" not in table]
     assert [] == [option.name for option in OPTIONS if not option.sentence.endswith(".")]
     assert table.splitlines()[3].startswith("| `port` | `EXAI_PORT`, `EXAI_WS_PORT` | `8079` |")
+
+
+def test_an_option_knows_its_plain_type() -> None:
+    """A command line can tell switches from what takes a value."""
+    kinds = {option.name: option.kind for option in OPTIONS}
+    assert {"simulate", "container"} == {name for name, kind in kinds.items() if kind is bool}
+    assert (int, float) == (kinds["port"], kinds["grace_s"])

@@ -78,10 +78,9 @@ async def connect(http: aiohttp.ClientSession, url: str) -> AsyncIterator[Client
         client = Client(socket)
         reading = asyncio.create_task(client.read())
         try:
-            await client.request(
-                "initialize",
-                {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": {"name": "exai-demo", "version": "1"}},
-            )
+            client_info = {"name": "exai-demo", "version": "1"}
+            opening = {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": client_info}
+            await client.request("initialize", opening)
             await client.notify("notifications/initialized", {})
             yield client
         finally:

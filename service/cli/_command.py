@@ -7,12 +7,9 @@ from typing import Any
 
 import msgspec
 
-from service import plugs, providers
-from service.core.shapes import Provider
 from service.environment import Loaded, load
+from service.equipment import load_providers
 from service.settings import OPTIONS
-
-PROVIDER_MEMBERS = ("title", "key_variables", "base_url_variable", "prepare", "reader", "refusal")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,15 +26,6 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     arguments: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], int]
-
-
-def load_providers() -> dict[str, Provider]:
-    """Find every provider.
-
-    Raises:
-        PlugError: a provider's file is malformed.
-    """
-    return plugs.load(providers, "PROVIDER", *PROVIDER_MEMBERS)
 
 
 def add_settings(parser: ArgumentParser, *only: str) -> None:

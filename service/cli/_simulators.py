@@ -44,7 +44,8 @@ async def _addresses(child: Process) -> dict[str, str]:
             while len(found) < len(KEYS):
                 line = (await child.stdout.readline()).decode()
                 if not line:
-                    raise StartError("the simulators ended before they were ready", remedy="See their messages above.")
+                    remedy = "See their messages above."
+                    raise StartError("the simulators ended before they were ready", remedy=remedy)
                 name, _, address = line.strip().partition("=")
                 found[name] = address
     except TimeoutError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from contextlib import AsyncExitStack
@@ -16,17 +17,19 @@ from rich.table import Table
 
 from service.app import Service, running
 from service.cli._client import Client, call_as_predecessor, connect
-from service.cli._command import Command, load_providers
+from service.cli._command import Command
 from service.cli._conservation import Account, Check, against_books, against_views
 from service.cli._simulators import books_url, simulators
 from service.cli._sink import Sink, sink
 from service.core.money import decimal_text
 from service.core.words import AttemptOutcome
 from service.environment import load
+from service.equipment import load_providers
 from service.ledger.reading import CallFilter, Reading
 from service.ledger.store import AttemptRow
 
 _SETTLE_TIMEOUT_S = 30.0
+_PIPED_WIDTH = 140
 _LONG = "Tell me a long story. sim:words=120"
 
 
@@ -73,12 +76,12 @@ class Demo:
 
     async def _cut(self, client: Client) -> None:
         self.labels.append("cut stream")
-        await self._fault("glm", kind="cut_stream", after=5)
+        await self._fault("glm", kind="cut_stream", chunks=5)
         await client.call({"prompt": _LONG, "provider": "glm"}, stream=True)
 
     async def _cancelled(self, client: Client) -> None:
         self.labels.append("cancelled")
-        await self._fault("kimi", kind="drip", seconds=0.05)
+        await self._fault("kimi", kind="drip", pause_seconds=0.05)
         client.first_text.clear()
         number, _ = await client.begin({"prompt": _LONG, "provider": "kimi"}, stream=True)
         await client.first_text.wait()
@@ -101,7 +104,7 @@ def _run(arguments: Namespace) -> int:
 
 
 async def _demo(*, once: bool, port: int) -> int:
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exai-demo-")))
         spans = await stack.enter_async_context(sink())
@@ -122,7 +125,7 @@ async def _demo(*, once: bool, port: int) -> int:
         await service.calls.settled(_SETTLE_TIMEOUT_S)
         reading = Reading(folder)
         stack.callback(reading.close)
-        console.print(_receipts(reading, demo.labels))
+        console.print(_receipts(reading, demo.labels, ids=console.width >= _PIPED_WIDTH))
         checks = await _checks(http, service, reading, spans, books_url(variables))
         console.print(_verdicts(checks))
         held = all(check.holds for check in checks)
@@ -141,7 +144,8 @@ async def _checks(
         page: dict[str, Any] = msgspec.json.decode(await answer.read())
     async with http.get(books) as answer:
         account_of_others: dict[str, Any] = msgspec.json.decode(await answer.read())
-    await asyncio.to_thread(service.flush_spans, _SETTLE_TIMEOUT_S)
+    await asyncio.to_thread(service.kept.feed.wait, _SETTLE_TIMEOUT_S)
+    await asyncio.to_thread(service.kept.spans.flush, _SETTLE_TIMEOUT_S)
     account = Account(reading.lines())
     return [
         *against_books(account, account_of_others),
@@ -149,27 +153,34 @@ async def _checks(
     ]
 
 
-def _receipts(reading: Reading, labels: list[str]) -> Table:
-    table = Table(title="Receipts", caption="in doubt: held at its worst case, not spend", expand=True)
-    for name in ("call", "model", "outcome", "HTTP", "in", "cached", "out", "cost", "provider's request id"):
+def _receipts(reading: Reading, labels: list[str], *, ids: bool) -> Table:
+    """List every attempt; with the provider's own ids where there is room, and the console has them all."""
+    caption = "in doubt: held at its worst case, not spend; SIMULATED, all of it"
+    table = Table(title="Receipts", caption=caption, expand=True)
+    columns = ["call", "model", "outcome", "HTTP", "in", "cached", "out", "cost"]
+    for name in (*columns, *(["provider's request id"] if ids else [])):
         table.add_column(name, overflow="fold")
     for line, label in zip(reversed(reading.calls(CallFilter())), labels, strict=True):
         if not line.attempts:
             reason = f"no attempt: {line.call.zero_reason}".replace("_", " ")
-            table.add_row(label, "", line.call.outcome or "open", "", "", "", "", "0", reason)
+            table.add_row(label, reason, _plain(line.call.outcome or "open"), "", "", "", "", "0")
         for attempt in line.attempts:
-            table.add_row(
+            cells = [
                 label if attempt.number == 1 else "  tried again",
                 attempt.model,
-                attempt.outcome.replace("_", " "),
+                _plain(attempt.outcome),
                 _text(attempt.http_status),
                 _text(attempt.uncached_input_tokens),
                 _text(attempt.cached_input_tokens),
                 _text(attempt.output_tokens),
                 _cost(attempt),
-                attempt.provider_request_id or "",
-            )
+            ]
+            table.add_row(*cells, *([attempt.provider_request_id or ""] if ids else []))
     return table
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ")
 
 
 def _text(number: int | None) -> str:

@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,17 +79,22 @@ async def start(
     return Simulator(host, int(runner.addresses[0][1]), world, runner)
 
 
-def run(port: int, *, books_file: Path | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; the first two lines on standard output are the base addresses."""
-    asyncio.run(_serve(port, books_file))
+def run(port: int, *, books_file: Path | None = None, until_eof: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM; the first two lines on standard output are the base addresses.
+
+    With `until_eof` it also ends when standard input does: a child that its parent leaves without a word.
+    """
+    asyncio.run(_serve(port, books_file, until_eof=until_eof))
 
 
-async def _serve(port: int, books_file: Path | None) -> None:
+async def _serve(port: int, books_file: Path | None, *, until_eof: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # a loop without signals still ends by Ctrl-C
             loop.add_signal_handler(number, stop.set)
+    if until_eof:
+        threading.Thread(target=_watch_input, args=(loop, stop), daemon=True).start()
     simulator = await start(port=port, books_file=books_file)
     try:
         for name, url in simulator.urls.items():
@@ -97,6 +103,13 @@ async def _serve(port: int, books_file: Path | None) -> None:
         await stop.wait()
     finally:
         await simulator.close()
+
+
+def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended before the input did
+        loop.call_soon_threadsafe(stop.set)
 
 
 def _make_app(world: World) -> web.Application:

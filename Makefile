@@ -1,0 +1,56 @@
+# EXAI in six verbs. Each one sets up what it needs; a machine needs Python 3.11 or later and nothing else.
+
+PYTHON := .venv/bin/python
+
+.PHONY: run test check bench soak lock
+.DELETE_ON_ERROR:
+
+# Start the service. Without a provider's key it starts simulators and spends nothing.
+run: .venv/run.locked
+	@exec $(PYTHON) -m service serve
+
+# Run every test.
+test: .venv/dev.locked
+	@$(PYTHON) -m pytest
+
+# Judge the code without running it: style, format, types, imports.
+check: .venv/dev.locked
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+# Measure the ledger against a bare loop of the same commits, in the same run.
+bench: .venv/dev.locked
+	@$(PYTHON) -m tests.bench.ledger_appends
+
+# Kill the service many times under load and compare the books.
+soak: .venv/dev.locked
+	@EXAI_KILLS=300 $(PYTHON) -m pytest tests/faults -k kill --timeout 7200
+
+# Write requirements/*.txt anew from pyproject.toml; what is pinned stays unless it must move.
+lock: LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-annotate --system-certs pyproject.toml
+lock: .venv/bin/python
+	@$(PYTHON) -m pip install --quiet uv
+	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --group test --group check --output-file requirements/dev.txt
+
+# A stamp is as new as the lock that was installed last.
+.venv/%.locked: requirements/%.txt | .venv/bin/python
+	@echo "Installing requirements/$*.txt into .venv (again only when it changes)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+# A name on the PATH may not run (version switchers leave such stubs), so each candidate is tried.
+.venv/bin/python:
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	        echo "$$python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; \
+	    fi; \
+	    echo "Making .venv with $$($$python --version)"; \
+	    $$python -m venv --clear .venv || { rm -rf .venv; exit 1; }; \
+	    exit 0; \
+	done; \
+	echo "No Python 3.11 or later found. On Debian or Ubuntu: apt install python3 python3-venv" >&2; exit 1

@@ -1,0 +1,1 @@
+"""The console: what is shown. It reads the ledger and can write nothing."""

@@ -1,0 +1,153 @@
+"""The console: an application of its own, mounted under `/console/`. Who may see it is not decided here."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from console import figures, pages, words
+from console.asking import NAMES, BadQuestionError
+from console.page import PREFIX, STATE, Handler, NotHereError, State, answer_json, show
+from service import plugs
+from service.core.entries import UnreadableEntryError
+from service.core.record import BrokenRecordError
+from service.core.shapes import Clock
+from service.ledger.reading import Reading
+
+_log = logging.getLogger(__name__)
+_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+_HASH_CHARS = 16
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_FILTERS: dict[str, Callable[..., str]] = {
+    "grouped": figures.grouped,
+    "amount": figures.amount,
+    "day": figures.day,
+    "clock": figures.clock,
+    "moment": figures.moment,
+    "duration": figures.duration,
+    "plain": words.plain,
+    "meaning": words.meaning,
+}
+
+
+def create(reading: Reading, *, console_url: str, simulated_banner: bool, clock: Clock) -> web.Application:
+    """Build the console, which the caller mounts as a sub-application at `PREFIX`.
+
+    Args:
+        reading: the ledger to show; the caller closes it after the application.
+        console_url: where the console is reached from outside, without a slash at the end.
+        simulated_banner: whether this service runs simulated providers; every page then says so.
+        clock: for the time up to which evidence was weighed.
+
+    Raises:
+        PlugError: a page's file is malformed.
+    """
+    app = web.Application(middlewares=[_teach])
+    app[STATE] = State(reading, console_url, simulated_banner, clock, _add_assets(app))
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.PackageLoader("console", "templates"),
+        filters=_FILTERS,
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    constants: dict[str, Any] = {
+        "OUTCOMES": words.OUTCOMES,
+        "ATTEMPTS": words.ATTEMPTS,
+        "BADGES": words.BADGES,
+        "CLASSES": words.CLASSES,
+        "REASONS": words.REASONS,
+        "counted": figures.counted,
+    }
+    environment.globals.update(constants)
+    app.router.add_get("/", _first_page)
+    for page in plugs.load(pages, "PAGE", "routes").values():
+        environment.get_template(f"{page.name}.html")  # a page without its template stops the start
+        app.add_routes(page.routes)
+    app.on_response_prepare.append(_guard)
+    return app
+
+
+async def _first_page(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(f"{PREFIX}/calls")
+
+
+async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
+    """Set the strict headers on everything that leaves, errors and static files included."""
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+@web.middleware
+async def _teach(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what went wrong into a page, or JSON where JSON was asked for, that says what to do."""
+    try:
+        return await handler(request)
+    except BadQuestionError as error:
+        names = [f"{name}: {meaning}" for name, meaning in NAMES.items()]
+        return _refused(request, 400, "This address cannot be answered", str(error), names)
+    except NotHereError as error:
+        return _refused(request, 404, "Nothing is here", str(error), _ways_on())
+    except web.HTTPNotFound:
+        return _refused(request, 404, "Nothing is here", "The console has no page at this address.", _ways_on())
+    except web.HTTPMethodNotAllowed:
+        said = "The console only shows. It answers GET and HEAD, and changes nothing."
+        return _refused(request, 405, "This cannot be done here", said, _ways_on())
+    except (UnreadableEntryError, BrokenRecordError) as error:
+        _log.exception("a record could not be shown", extra={"path": request.path})
+        said = f"The ledger holds an entry that contradicts the others: {error}."
+        steps = ["Run `exai ledger verify` on the machine of this service; it names the first bad entry."]
+        return _refused(request, 500, "The record is damaged", said, steps)
+
+
+def _refused(request: web.Request, status: int, title: str, said: str, ways: list[str]) -> web.Response:
+    if request.path.endswith((".json", ".csv")):
+        error = {"code": title.lower().replace(" ", "_"), "message": said, "remedy": ways}
+        return answer_json({"error": error}, status=status)
+    return show(request, "error.html", status=status, title=title, said=said, ways=ways)
+
+
+def _ways_on() -> list[str]:
+    return [
+        f"All calls are listed at {PREFIX}/calls.",
+        f"A receipt is at {PREFIX}/calls/ followed by the tool call's id: 32 characters of 0-9 and a-f.",
+        "The id stands in every answer of this service, in its receipt, as tool_call_id.",
+    ]
+
+
+def _add_assets(app: web.Application) -> dict[str, str]:
+    """Serve the static files from memory, each under its content's hash, and give their paths."""
+    assets: dict[str, str] = {}
+    for file in resources.files("console").joinpath("static").iterdir():
+        suffix = file.name[file.name.rfind(".") :]
+        if suffix not in _TYPES:
+            continue
+        content = file.read_bytes()
+        path = f"/static/{hashlib.sha256(content).hexdigest()[:_HASH_CHARS]}/{file.name}"
+        app.router.add_get(path, _serve(content, _TYPES[suffix]))
+        assets[file.name] = f"{PREFIX}{path}"
+    return assets
+
+
+def _serve(content: bytes, content_type: str) -> Handler:
+    async def serve(_request: web.Request) -> web.Response:
+        immutable = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return web.Response(body=content, content_type=content_type, charset="utf-8", headers=immutable)
+
+    return serve

@@ -1,0 +1,123 @@
+"""What a page's address asks for: a filter, a place and a length; anything else is refused with a sentence."""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+import msgspec
+from aiohttp import web
+from multidict import MultiMapping
+
+from console.words import OUTCOMES
+from service.core.times import utc_ns, utc_text
+from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
+
+MANY = ("provider", "model", "wallet", "tool", "client", "outcome")
+ONCE = ("since", "until", "before", "limit")
+NAMES: Mapping[str, str] = {
+    "provider": "only calls that asked this provider",
+    "model": "only calls that asked this model",
+    "wallet": "only calls that this wallet may pay for",
+    "tool": "only calls of this tool",
+    "client": "only calls of this client",
+    "outcome": f"how the call ended: {', '.join(OUTCOMES)}",
+    "since": "opened at this time or later, for example 2026-11-22T16:00:00Z",
+    "until": "opened before this time",
+    "before": "only calls older than this ledger index; the link “Older” sets it",
+    "limit": f"how many calls at most; one page shows up to {PAGE_ROWS_MAX}",
+}
+ROWS_PER_PAGE = 50
+_INDEX_MAX = 2**53
+_ZONE_AT = -6  # where `+08:00` begins
+
+
+class BadQuestionError(ValueError):
+    """The address asks for what the console does not know; the text is fit to show."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls, from where on, and how many (None where the address does not say)."""
+
+    only: CallFilter
+    before: int | None = None
+    limit: int | None = None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether any call may be left out by the filter."""
+        return self.only != CallFilter()
+
+    def query(self, *, before: int | None = None, limit: int | None = None) -> str:
+        """Write the filter as an address's query, `?` included; empty for no filter."""
+        pairs = [(name, value) for name in MANY for value in getattr(self.only, name)]
+        once = {"since": self.only.since, "until": self.only.until, "before": before, "limit": limit}
+        pairs += [(name, str(value)) for name, value in once.items() if value is not None]
+        return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
+
+
+def asked(query: MultiMapping[str]) -> Asked:
+    """Read an address's query. A name without a value says nothing.
+
+    Raises:
+        BadQuestionError: an unknown name, a bad value, or a second value where one is meant.
+    """
+    for name in query:
+        if name not in NAMES:
+            raise BadQuestionError(f"This page knows no parameter named {name!r}.")
+    many = {name: tuple(dict.fromkeys(filter(None, query.getall(name, [])))) for name in MANY}
+    for outcome in many["outcome"]:
+        if outcome not in OUTCOMES:
+            raise BadQuestionError(f"{outcome!r} is no outcome. It must be one of: {', '.join(OUTCOMES)}.")
+    since, until = _time(query, "since"), _time(query, "until")
+    if since is not None and until is not None and until <= since:
+        raise BadQuestionError("until must be later than since.")
+    return Asked(
+        only=CallFilter(**many, since=since, until=until),
+        before=_whole(query, "before", 0, _INDEX_MAX),
+        limit=_whole(query, "limit", 1, _INDEX_MAX),
+    )
+
+
+def asked_for_page(request: web.Request) -> Asked:
+    """Read what a page of limited length is asked for.
+
+    Raises:
+        BadQuestionError: as `asked`, or the page would be too long.
+    """
+    found = asked(request.query)
+    if found.limit is not None and found.limit > PAGE_ROWS_MAX:
+        raise BadQuestionError(f"limit must be a whole number from 1 to {PAGE_ROWS_MAX} for a page.")
+    return found
+
+
+def _once(query: MultiMapping[str], name: str) -> str | None:
+    values = query.getall(name, [])
+    if len(values) > 1:
+        raise BadQuestionError(f"{name} may be given once only.")
+    return values[0] if values and values[0] else None
+
+
+def _whole(query: MultiMapping[str], name: str, least: int, most: int) -> int | None:
+    text = _once(query, name)
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
+        return int(text)
+    raise BadQuestionError(f"{name} must be a whole number, {least} or more; it is {text!r}.")
+
+
+def _time(query: MultiMapping[str], name: str) -> str | None:
+    """Read a time; one without a zone is UTC, as every time the console shows."""
+    text = _once(query, name)
+    if text is None:
+        return None
+    zoned = text
+    if " " in text[_ZONE_AT:]:  # a plus sign that was not written as %2B arrives as a space
+        raise BadQuestionError(f"{name} is {text!r}: write + as %2B, or give the time in UTC, ending with Z.")
+    if not text.endswith("Z") and "+" not in text and text.count("-") <= 2:  # noqa: PLR2004 - the hyphens of a date
+        zoned = f"{text}Z" if "T" in text else f"{text}T00:00:00Z"
+    try:
+        return utc_text(utc_ns(zoned))
+    except (ValueError, OverflowError, OSError):
+        raise BadQuestionError(
+            f"{name} must be a time like 2026-11-22T16:00:00Z or a day like 2026-11-22; it is {text!r}."
+        ) from None

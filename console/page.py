@@ -1,0 +1,71 @@
+"""A page as the folder finds it, and the one way to show one: fetch first, then render."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp_jinja2
+import msgspec
+from aiohttp import web
+
+from service.core.shapes import Clock
+from service.core.times import utc_text
+from service.ledger.reading import Reading
+
+PREFIX = "/console"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class NotHereError(LookupError):
+    """What an address names is not in the ledger; the text is fit to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its file's name, and the paths under the console that lead to it."""
+
+    name: str
+    routes: tuple[web.RouteDef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What every page is given.
+
+    Attributes:
+        reading: the ledger, read-only.
+        console_url: where the console is reached from outside, without a slash at the end.
+        simulated_banner: whether this service runs simulated providers, so that every page must say so.
+        clock: tells until when evidence was weighed.
+        assets: the path of each static file, with the content's hash in it.
+    """
+
+    reading: Reading
+    console_url: str
+    simulated_banner: bool
+    clock: Clock
+    assets: dict[str, str]
+
+    def as_of(self) -> str:
+        """Say this moment in UTC."""
+        return utc_text(self.clock.now_ns())
+
+
+STATE = web.AppKey("STATE", State)
+
+
+def show(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:  # noqa: ANN401 - what the template asks for
+    """Render a page. Everything it shows must have been fetched before."""
+    state = request.config_dict[STATE]
+    shown = {
+        "prefix": PREFIX,
+        "assets": state.assets,
+        "simulated_banner": state.simulated_banner,
+        "some_simulated": False,
+    }
+    return aiohttp_jinja2.render_template(template, request, shown | context, status=status)
+
+
+def answer_json(shown: object, *, status: int = 200) -> web.Response:
+    """Answer with one JSON document."""
+    return web.Response(body=msgspec.json.encode(shown), status=status, content_type="application/json")

@@ -1,0 +1,1 @@
+"""What is sent: the one way out, and the record of each step of it."""

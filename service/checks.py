@@ -1,0 +1,61 @@
+"""What `/health` looks at. Every check can fail, and says in its sentence what then is to be done."""
+
+from collections.abc import Callable, Sequence
+
+from service.core.wallet import Wallet
+from service.ledger.feed import Feed
+from service.ledger.ledger import Ledger
+from service.web.health import Check
+
+LAG_STEPS_MAX = 10_000
+
+
+def store(ledger: Ledger) -> Check:
+    """Look at the ledger's disk."""
+    detail: dict[str, str | int | float | bool | None] = {
+        "origin": ledger.origin,
+        "epoch": ledger.epoch,
+        "waiting": ledger.waiting,
+    }
+    if ledger.failed:
+        sentence = "The ledger's disk failed; no call is taken. Check the disk, then start the service again."
+        return Check(name="store", ok=False, sentence=sentence, detail=detail)
+    return Check(name="store", ok=True, sentence=f"Epoch {ledger.epoch}; entries are durable.", detail=detail)
+
+
+def feed(queue: Feed) -> Check:
+    """Look at how far metrics, spans and pages are behind the log."""
+    ok = queue.lag <= LAG_STEPS_MAX and queue.failures == 0
+    sentence = f"Listeners are {queue.lag} entries behind; {queue.failures} failures since the start."
+    return Check(
+        name="feed", ok=ok, sentence=sentence, detail={"lag_steps": queue.lag, "failures": queue.failures}
+    )
+
+
+def conservation(unbalanced: Sequence[str]) -> Check:
+    """Look at the equations between entries, counters and spans."""
+    if unbalanced:
+        return Check(name="conservation", ok=False, sentence="Numbers disagree: " + "; ".join(unbalanced))
+    return Check(name="conservation", ok=True, sentence="Entries, counters and spans agree.")
+
+
+def spans(state: str, *, failing: bool, dropped: int) -> Check:
+    """Look at the way of spans to the collector."""
+    sentence = f"Export is {state}; {dropped} spans were dropped. Calls are not affected."
+    return Check(name="spans", ok=not failing, sentence=sentence, detail={"state": state, "dropped": dropped})
+
+
+def wallets(found: Sequence[Wallet]) -> Check:
+    """Look at whether any provider can be asked at all."""
+    detail: dict[str, str | int | float | bool | None] = {wallet.name: wallet.host for wallet in found}
+    if not found:
+        sentence = "No key is configured; set KIMI_API_KEY or GLM_API_KEY."
+        return Check(name="wallets", ok=False, sentence=sentence, detail=detail)
+    named = ", ".join(f"{wallet.name} at {wallet.host}" for wallet in found)
+    simulated = "SIMULATED: no real provider is asked. " if any(wallet.simulated for wallet in found) else ""
+    return Check(name="wallets", ok=True, sentence=f"{simulated}{named}.", detail=detail)
+
+
+def every(*looks: Callable[[], Check]) -> Callable[[], Sequence[Check]]:
+    """Put looks together; each is taken anew whenever somebody asks."""
+    return lambda: tuple(look() for look in looks)

@@ -1,0 +1,347 @@
+"""Where settings come from: the command line, then the environment, then `exai.toml`, then the default.
+
+An empty variable counts as not set, as compose files leave them. Nothing that is said here shows a secret.
+"""
+
+import difflib
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from service.errors import SettingsError
+from service.inherited import INSTEAD
+from service.secret import Secret
+from service.settings import OPTIONS, VARIABLE_PREFIX, KeyNames, Option, Settings, WalletSource
+
+CONFIG_VARIABLE = "EXAI_CONFIG"
+STORE_VARIABLE = "EXAI_STORE"
+_STORE_SCHEME = "sqlite:///"
+_FILE = "_FILE"
+_FILE_BYTES_MAX = 1 << 20
+_SHOWN_CHARS_MAX = 80
+_WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file")
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Settings that hold, and what the operator should know about them: one sentence each, no secret in any."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """A value and where it was said. `text` values are still to be converted; paths are relative to `folder`."""
+
+    where: str
+    value: Any
+    text: bool
+    folder: Path
+
+
+class _ConfigFile:
+    """`exai.toml`, parsed, and able to tell on which line a key stands."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.folder = path.parent if path else Path()
+        self._path = path
+        self._text = _read("the configuration", path) if path else ""
+        try:
+            self.values: dict[str, Any] = tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{path} is no TOML: {error}", remedy="Repair the line that it names.") from error
+
+    def place(self, key: str, wallet: int | None = None) -> str:
+        """Say the file and, if it can be found, the line of a key: at the top, or in the nth `[[wallet]]`."""
+        line = self._line(key, wallet)
+        return f"{self._path} line {line}" if line else str(self._path)
+
+    def _line(self, key: str, wallet: int | None) -> int | None:
+        table: int | str | None = None
+        wallets = 0
+        for number, line in enumerate(self._text.splitlines(), 1):
+            if header := re.match(r"\s*\[\[?\s*[\"']?([^\]\"'.\s]+)", line):
+                table, wallets = (wallets, wallets + 1) if header[1] == "wallet" else (header[1], wallets)
+                if wallet is None and header[1] == key:
+                    return number
+            elif table == wallet and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+                return number
+        return None
+
+
+def load(
+    environ: Mapping[str, str],
+    toml_path: Path | None,
+    arguments: Mapping[str, object],
+    providers: Iterable[KeyNames],
+) -> Loaded:
+    """Read the settings from everywhere they may stand.
+
+    Args:
+        environ: the process environment.
+        toml_path: the file that the command line names; None takes `EXAI_CONFIG`, else `exai.toml` if it exists.
+        arguments: of the command line, by field name; None means that it was not given.
+        providers: whose keys and base URLs to look for.
+
+    Raises:
+        SettingsError: a value is wrong, unknown, contradicts another one, or cannot be read.
+    """
+    environ = {name: value for name, value in environ.items() if value.strip()}
+    providers = tuple(providers)
+    file = _ConfigFile(_config_path(environ, toml_path))
+    warnings: list[str] = []
+    _check_keys(file)
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.secret:
+            values[option.name] = _secret_option(option, environ, file, arguments, warnings)
+        elif (said := _said(option, environ, file, arguments, warnings)) is not None:
+            values[option.name] = _converted(option, said, environ)
+    values["data_dir"] = _data_dir(values.get("data_dir"), environ, file)
+    values["wallets"] = _wallets(environ, file, providers, warnings)
+    warnings += _strangers(environ, providers)
+    return Loaded(Settings(**values), tuple(warnings))
+
+
+def _config_path(environ: Mapping[str, str], named: Path | None) -> Path | None:
+    if named is None and CONFIG_VARIABLE in environ:
+        named = Path(environ[CONFIG_VARIABLE])
+    if named is not None:
+        return _expanded(named, environ)
+    usual = Path("exai.toml")
+    return usual if usual.exists() else None
+
+
+def _check_keys(file: _ConfigFile) -> None:
+    secrets = {option.name for option in OPTIONS if option.secret}
+    known = [option.name + "_file" if option.secret else option.name for option in OPTIONS]
+    for key in file.values:
+        if key in secrets:
+            raise SettingsError(
+                f"{file.place(key)}: {key} must not stand here in the open",
+                remedy=f'Put it into a file of its own and write {key}_file = "PATH".',
+            )
+        if key not in (*known, "store", "wallet"):
+            raise SettingsError(f"{file.place(key)}: unknown key {key!r}", remedy=_nearest(key, known))
+
+
+def _said(
+    option: Option,
+    environ: Mapping[str, str],
+    file: _ConfigFile,
+    arguments: Mapping[str, object],
+    warnings: list[str],
+) -> _Said | None:
+    """Find the value that takes precedence."""
+    found = [name for name in option.variables if name in environ]
+    warnings += _passed_over(found, environ)
+    if arguments.get(option.name) is not None:
+        return _Said(option.flag, arguments[option.name], text=True, folder=Path())
+    if found:
+        return _Said(found[0], environ[found[0]], text=True, folder=Path())
+    if option.name in file.values:
+        where = f"{file.place(option.name)}: {option.name}"
+        return _Said(where, file.values[option.name], text=False, folder=file.folder)
+    return None
+
+
+def _passed_over(found: list[str], values: Mapping[str, object]) -> list[str]:
+    return [f"{name} is passed over: {found[0]} is set" for name in found[1:] if values[name] != values[found[0]]]
+
+
+def _converted(option: Option, said: _Said, environ: Mapping[str, str]) -> object:
+    value = said.value
+    if said.text and isinstance(value, str):
+        value = value.strip()
+        if option.name == "allowed_hosts":
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif option.name.startswith("log_"):
+            value = value.lower()
+    try:
+        taken: object = msgspec.convert(value, option.limits, strict=not said.text, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        expected = str(error).replace("`", "").replace(" | null", "")
+        raise SettingsError(
+            f"{said.where} is {_shown(said.value)}: {expected}", remedy=f"{option.name}: {option.sentence}"
+        ) from error
+    return said.folder / _expanded(taken, environ) if isinstance(taken, Path) else taken
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError(f"Expected a path, got {type(value).__name__}")
+
+
+def _data_dir(given: Path | None, environ: Mapping[str, str], file: _ConfigFile) -> Path:
+    """Choose the folder of the ledger; `store` is another way to say it."""
+    store: object = environ.get(STORE_VARIABLE, file.values.get("store"))
+    where = STORE_VARIABLE if STORE_VARIABLE in environ else f"{file.place('store')}: store"
+    if store is None:
+        home = environ.get("XDG_DATA_HOME") or "~/.local/share"
+        return given or _expanded(Path(home), environ) / "exai"
+    if given is not None:
+        raise SettingsError(f"{where} and data_dir are both set", remedy="Keep one: they name the same folder.")
+    path = store.removeprefix(_STORE_SCHEME) if isinstance(store, str) else ""
+    if not path or path == store:
+        raise SettingsError(
+            f"{where} is {_shown(store)}; only {_STORE_SCHEME}FOLDER is known",
+            remedy="Write sqlite:////absolute/folder or sqlite:///relative/folder, or set EXAI_DATA_DIR.",
+        )
+    folder = Path() if STORE_VARIABLE in environ else file.folder
+    return folder / _expanded(Path(path), environ)
+
+
+def _secret_option(
+    option: Option,
+    environ: Mapping[str, str],
+    file: _ConfigFile,
+    arguments: Mapping[str, object],
+    warnings: list[str],
+) -> Secret | None:
+    if arguments.get(option.name) is not None:
+        raise SettingsError(
+            f"{option.flag} would show the secret to everybody on this machine",
+            remedy=f"Set {option.variables[0]} or {option.variables[0]}{_FILE}.",
+        )
+    found = _secret(option.variables, environ, warnings)
+    key = option.name + "_file"
+    if found is None and key in file.values:
+        return _secret_file(f"{file.place(key)}: {key}", file.values[key], file.folder, environ, warnings)
+    return found
+
+
+def _secret(variables: tuple[str, ...], environ: Mapping[str, str], warnings: list[str]) -> Secret | None:
+    """Take a secret from the first variable that has it, or from the file that its `_FILE` form names."""
+    found: dict[str, Secret] = {}
+    for name in variables:
+        if name in environ and name + _FILE in environ:
+            raise SettingsError(f"{name} and {name}{_FILE} are both set", remedy="Keep one of them.")
+        if name in environ:
+            found[name] = Secret(environ[name].strip())
+        elif name + _FILE in environ:
+            found[name] = _secret_file(name + _FILE, environ[name + _FILE], Path(), environ, warnings)
+    warnings += _passed_over(list(found), found)
+    return next(iter(found.values()), None)
+
+
+def _secret_file(
+    where: str, named: object, folder: Path, environ: Mapping[str, str], warnings: list[str]
+) -> Secret:
+    if not isinstance(named, str) or not named:
+        raise SettingsError(f"{where} is {_shown(named)}: expected a path", remedy="Name the file of the secret.")
+    path = folder / _expanded(Path(named), environ)
+    text = _read(where, path).rstrip("\r\n")
+    if not text:
+        raise SettingsError(f"{where}: {path} is empty", remedy="Write the secret into it.")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        warnings.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
+    return Secret(text)
+
+
+def _wallets(
+    environ: Mapping[str, str], file: _ConfigFile, providers: tuple[KeyNames, ...], warnings: list[str]
+) -> tuple[WalletSource, ...]:
+    tables = file.values.get("wallet", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise SettingsError(f"{file.place('wallet')}: wallet is no table", remedy="Begin each with [[wallet]].")
+    named = [_wallet(table, place, environ, file, providers, warnings) for place, table in enumerate(tables)]
+    keys = {(source.provider, source.key) for source in named}
+    plain: list[WalletSource] = []
+    for provider in providers:
+        key = _secret(provider.key_variables, environ, warnings)
+        base_url = environ.get(provider.base_url_variable)
+        if key is None and base_url is not None:
+            warnings.append(f"{provider.base_url_variable} is passed over: {provider.key_variables[0]} is not set")
+        if key is not None and (provider.name, key) not in keys:
+            plain.append(WalletSource(provider=provider.name, base_url=base_url, key=key))
+    return (*plain, *named)
+
+
+def _wallet(
+    table: Mapping[str, Any],
+    place: int,
+    environ: Mapping[str, str],
+    file: _ConfigFile,
+    providers: tuple[KeyNames, ...],
+    warnings: list[str],
+) -> WalletSource:
+    """Read the nth `[[wallet]]`."""
+    for name, value in table.items():
+        if name not in _WALLET_KEYS:
+            raise SettingsError(
+                f"{file.place(name, place)}: unknown key {name!r} of a wallet", remedy=_nearest(name, _WALLET_KEYS)
+            )
+        if not isinstance(value, str) or not value:
+            raise SettingsError(
+                f"{file.place(name, place)}: {name} is {_shown(value)}: expected text", remedy="Put it in quotes."
+            )
+    where = f"wallet {place + 1} of {file.place('wallet')}" if "name" not in table else f"wallet {table['name']!r}"
+    names = [provider.name for provider in providers]
+    if table.get("provider") not in names:
+        raise SettingsError(
+            f"{where} has the provider {table.get('provider')!r}", remedy=f"Known are: {', '.join(names)}."
+        )
+    if ("key_env" in table) == ("key_file" in table):
+        raise SettingsError(f"{where} needs key_env or key_file, and not both", remedy="Say where its key is.")
+    if "key_file" in table:
+        key = _secret_file(f"{where}: key_file", table["key_file"], file.folder, environ, warnings)
+    elif (found := _secret((table["key_env"],), environ, warnings)) is not None:
+        key = found
+    else:
+        raise SettingsError(f"{where}: {table['key_env']} is not set", remedy="Set it, or remove the wallet.")
+    return WalletSource(
+        name=table.get("name"), provider=table["provider"], base_url=table.get("base_url"), key=key
+    )
+
+
+def _strangers(environ: Mapping[str, str], providers: tuple[KeyNames, ...]) -> list[str]:
+    """Name the variables that look like ours and mean nothing here."""
+    known = {CONFIG_VARIABLE, STORE_VARIABLE}
+    for option in OPTIONS:
+        known |= {*option.variables, *((name + _FILE for name in option.variables) if option.secret else ())}
+    known |= {name for provider in providers for name in provider.key_variables}
+    warnings: list[str] = []
+    for name in sorted(environ):
+        if name in INSTEAD:
+            warnings.append(f"{name} has no meaning here: {INSTEAD[name]}")
+        elif name.startswith(VARIABLE_PREFIX) and name not in known:
+            warnings.append(f"{name} is no setting. {_nearest(name, sorted(known))}")
+    return warnings
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, tuple(known), n=1)
+    return f"Did you mean {close[0]}?" if close else "The README's table lists what there is."
+
+
+def _expanded(path: Path, environ: Mapping[str, str]) -> Path:
+    """Put the home folder of this environment in place of a leading `~`."""
+    if path.parts[:1] != ("~",):
+        return path
+    return Path(environ.get("HOME") or Path.home(), *path.parts[1:])
+
+
+def _read(where: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_BYTES_MAX + 1)
+        if len(content) > _FILE_BYTES_MAX:
+            raise SettingsError(f"{where}: {path} is too long", remedy="Name the right file.")
+        return content.decode()
+    except OSError as error:
+        raise SettingsError(
+            f"{where}: {path} cannot be read: {error.strerror}", remedy="Check its name and rights."
+        ) from error
+    except UnicodeDecodeError:  # its text holds the file's content
+        raise SettingsError(f"{where}: {path} is no UTF-8 text", remedy="Name the right file.") from None
+
+
+def _shown(value: object) -> str:
+    """Show a value in an error: short, and without the user part of a URL."""
+    text = re.sub(r"//[^/@\s]*@", "//…@", repr(value))
+    return text if len(text) <= _SHOWN_CHARS_MAX else text[: _SHOWN_CHARS_MAX - 1] + "…"

@@ -1,0 +1,235 @@
+"""Tool calls under way: from admission to the answer that may leave.
+
+A call runs in a task of its own. It belongs to no connection: when the client has gone it runs on,
+settles and is closed. A cancel stops its tool and its attempt; its answer is written all the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from service.calling.desk import CallDesk, Counter
+from service.calling.journal import Journal
+from service.core.entries import AnswerEntry
+from service.core.evidence import SALT_BYTES, Commitment, commitment
+from service.core.receipt import receipt
+from service.core.record import ToolCall
+from service.core.shapes import Clock, Tool, ToolResult
+from service.core.times import NS_PER_US, utc_text
+from service.errors import CallCancelledError, ExaiError, NotRecordedError, OverCapacityError
+from service.ledger.ledger import Ledger
+from service.mcp.events import CallTool, ToolReply
+from service.serving.admission import Admission
+from service.serving.auth import Caller
+from service.serving.limits import Gate
+from service.serving.problems import known, outcome, refusal, zero_reason
+
+_log = logging.getLogger(__name__)
+
+
+class ToolCallRun:
+    """One admitted tool call. `done` gets its reply and never fails."""
+
+    def __init__(self, work: Callable[["ToolCallRun"], Coroutine[Any, Any, None]]) -> None:
+        self.done: asyncio.Future[ToolReply] = asyncio.get_running_loop().create_future()
+        self._cancelled = False
+        self._interruptible = False
+        self.task = asyncio.create_task(work(self))
+
+    def cancel(self) -> None:
+        """Stop the tool and what it waits for; the call is still closed and recorded."""
+        if not self._cancelled:
+            self._cancelled = True
+            if self._interruptible:
+                self.task.cancel()
+
+    async def interruptible(self, work: Coroutine[Any, Any, ToolResult]) -> ToolResult:
+        """Await the tool's work, the only part of a call that a cancel may interrupt.
+
+        Raises:
+            CallCancelledError: it was cancelled.
+        """
+        try:
+            if self._cancelled:
+                work.close()
+                raise asyncio.CancelledError  # noqa: TRY301 - one way out for both
+            self._interruptible = True
+            return await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            raise CallCancelledError("the call was cancelled") from None
+        finally:
+            self._interruptible = False
+
+
+class ToolCalls:
+    """Begins tool calls and keeps them until they are closed.
+
+    Args:
+        tools: by name.
+        console_url: where receipts are shown, without a slash at the end.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        *,
+        ledger: Ledger,
+        counter: Counter,
+        gate: Gate,
+        clock: Clock,
+        entropy: Callable[[int], bytes],
+        console_url: str,
+    ) -> None:
+        self._admission = Admission(tools, entropy=entropy)
+        self._ledger = ledger
+        self._counter = counter
+        self._gate = gate
+        self._clock = clock
+        self._entropy = entropy
+        self._console_url = console_url
+        self._running: set[ToolCallRun] = set()
+        self._stopping = False
+
+    @property
+    def open(self) -> int:
+        """How many calls are under way."""
+        return len(self._running)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more calls are begun."""
+        return self._stopping
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until no call is under way; False if time ran out."""
+        if self._running:
+            await asyncio.wait({run.done for run in self._running}, timeout=timeout_s)
+        return not self._running
+
+    def begin(
+        self,
+        call: CallTool,
+        *,
+        caller: Caller,
+        session: str,
+        transport: str,
+        protocol: str,
+        on_text: Callable[[str], None] | None,
+    ) -> ToolCallRun:
+        """Admit a call and set it going.
+
+        Raises:
+            AdmissionError: it may not begin.
+            InvalidArgumentsError: its arguments do not fit. Neither leaves an entry.
+        """
+        if self._stopping:
+            raise OverCapacityError("the service is stopping", remedy="Connect again in a moment.")
+        tool = self._admission.tool(call, caller)
+        with ExitStack() as place:
+            place.enter_context(self._gate.enter(session=session, client=caller.name))
+            opened, salt = self._admission.opened(
+                call, caller, session=session, transport=transport, protocol=protocol
+            )
+            journal = Journal(self._ledger, opened)
+            journal.salts[opened.arguments.sha256] = salt
+            kept = place.pop_all()
+
+        async def work(run: ToolCallRun) -> None:
+            with kept:
+                reply = await self._reply(run, tool, call.arguments, journal, on_text)
+            self._running.discard(run)
+            if not run.done.done():  # whoever waited for it without a shield has cancelled it
+                run.done.set_result(reply)
+
+        run = ToolCallRun(work)
+        self._running.add(run)
+        return run
+
+    async def drain(self, grace_s: float) -> None:
+        """Begin no more calls; let the open ones end, and stop those that have not after `grace_s`."""
+        self._stopping = True
+        tasks = {run.task for run in self._running}
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for run in tuple(self._running):
+            run.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _reply(
+        self,
+        run: ToolCallRun,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        journal: Journal,
+        on_text: Callable[[str], None] | None,
+    ) -> ToolReply:
+        """Run a call and dress its end. Whatever goes wrong, a reply comes."""
+        try:
+            return await self._run(run, tool, arguments, journal, on_text)
+        except Exception as lost:  # noqa: BLE001 - without a written answer nothing may leave but this
+            if not isinstance(lost, NotRecordedError):
+                _log.exception("a call could not be closed", extra={"tool_call_id": journal.opened.tool_call_id})
+            return refusal(known(lost, journal.opened.tool_call_id))
+
+    async def _run(
+        self,
+        run: ToolCallRun,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        journal: Journal,
+        on_text: Callable[[str], None] | None,
+    ) -> ToolReply:
+        began_ns = self._clock.monotonic_ns()
+        result: ToolResult | None = None
+        error: ExaiError | None = None
+        try:
+            desk = CallDesk(self._counter, journal)
+            result = await run.interruptible(tool.run(arguments, desk, on_text=on_text))
+        except Exception as raised:  # noqa: BLE001 - whatever a tool raises, its call must be closed
+            error = known(raised, journal.opened.tool_call_id)
+            if error is not raised:
+                _log.exception("a tool failed", extra={"tool_call_id": journal.opened.tool_call_id})
+        took_us = (self._clock.monotonic_ns() - began_ns) // NS_PER_US
+        record = await journal.close(self._answer(journal, result, error, took_us))
+        return self._dressed(record, journal, result, error)
+
+    def _answer(
+        self, journal: Journal, result: ToolResult | None, error: ExaiError | None, took_us: int
+    ) -> AnswerEntry:
+        return AnswerEntry(
+            tool_call_id=journal.opened.tool_call_id,
+            outcome=outcome(error),
+            zero_reason=None if journal.intents else zero_reason(error),
+            error_code=error.code if error else None,
+            response=self._committed(journal, result.text) if result else None,
+            duration_us=took_us,
+        )
+
+    def _committed(self, journal: Journal, text: str) -> Commitment:
+        salt = self._entropy(SALT_BYTES)
+        made = commitment(salt, text.encode())
+        journal.salts[made.sha256] = salt.hex()
+        return made
+
+    def _dressed(
+        self, record: ToolCall, journal: Journal, result: ToolResult | None, error: ExaiError | None
+    ) -> ToolReply:
+        shown: dict[str, Any] = msgspec.to_builtins(
+            receipt(
+                record,
+                as_of=utc_text(self._clock.now_ns()),
+                console_url=self._console_url,
+                salts=journal.salts,
+            )
+        )
+        if result is None or error is not None:
+            return refusal(error or known(RuntimeError(), journal.opened.tool_call_id), shown)
+        return ToolReply(content=(result.text,), structured=result.structured, receipt=shown)

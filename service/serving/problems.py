@@ -1,0 +1,64 @@
+"""Problems: the only map from an error to what the wire, the ledger and the metrics call it."""
+
+from service.core.words import ToolOutcome, ZeroReason
+from service.errors import (
+    AdmissionError,
+    CallCancelledError,
+    ExaiError,
+    InternalError,
+    InvalidArgumentsError,
+    NoWalletError,
+    ProviderRefusedError,
+    UnknownModelError,
+)
+from service.mcp.events import ToolFault, ToolReply
+
+_OUTCOMES: tuple[tuple[type[ExaiError], ToolOutcome], ...] = (
+    (InvalidArgumentsError, ToolOutcome.TOOL_ERROR),
+    (UnknownModelError, ToolOutcome.TOOL_ERROR),
+    (ProviderRefusedError, ToolOutcome.REFUSED),
+    (CallCancelledError, ToolOutcome.CANCELLED),
+)
+_ZERO_REASONS: tuple[tuple[type[ExaiError], ZeroReason], ...] = (
+    (InvalidArgumentsError, ZeroReason.INVALID_ARGUMENTS),
+    (UnknownModelError, ZeroReason.INVALID_ARGUMENTS),
+    (NoWalletError, ZeroReason.NO_WALLET),
+    (CallCancelledError, ZeroReason.CANCELLED),
+)
+
+
+def outcome(error: ExaiError | None) -> ToolOutcome:
+    """Say how a tool call ended."""
+    if error is None:
+        return ToolOutcome.OK
+    return next((word for kind, word in _OUTCOMES if isinstance(error, kind)), ToolOutcome.FAILED)
+
+
+def zero_reason(error: ExaiError | None) -> ZeroReason:
+    """Say why a call that made no attempt made none."""
+    if error is None:
+        return ZeroReason.NO_MODEL_STEP
+    return next((word for kind, word in _ZERO_REASONS if isinstance(error, kind)), ZeroReason.UNAVAILABLE)
+
+
+def known(error: Exception, tool_call_id: str) -> ExaiError:
+    """Let an error of the family pass; hide any other behind a reference to the log."""
+    if isinstance(error, ExaiError):
+        return error
+    return InternalError(
+        f"the service failed on tool call {tool_call_id}",
+        remedy="This is a fault of the service. Its log names the call by this id.",
+    )
+
+
+def refusal(error: ExaiError, receipt: dict[str, object] | None = None) -> ToolReply:
+    """Dress an error for the caller: a sentence and a remedy for people, code and flag for programs."""
+    text = f"{error.message}\n{error.remedy}" if error.remedy else error.message
+    if isinstance(error, AdmissionError):
+        text += "\nNothing was sent to a provider."
+    return ToolReply(
+        content=(text,),
+        is_error=True,
+        error=ToolFault(code=error.code, message=error.message, retryable=error.retryable, remedy=error.remedy),
+        receipt=receipt,
+    )

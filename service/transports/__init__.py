@@ -1,0 +1,1 @@
+"""What is reached: the sockets, and nothing of what is said on them."""

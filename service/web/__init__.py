@@ -1,0 +1,1 @@
+"""The plain HTTP routes: health, metrics, schemas, and the guard before every route."""

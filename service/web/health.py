@@ -1,0 +1,90 @@
+"""Health: whether the process lives, whether it takes calls, and how each part is, in words."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from service.web.problems import wants_json
+
+_UNCACHED = {"Cache-Control": "no-store"}
+_OK = 200
+_UNAVAILABLE = 503
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """How one part of the service is.
+
+    Attributes:
+        name: the part, one word.
+        ok: whether it does what it should.
+        sentence: how it is, for people; what to do when it is not well.
+        detail: numbers for programs.
+    """
+
+    name: str
+    ok: bool
+    sentence: str
+    detail: dict[str, str | int | float | bool | None] = msgspec.field(default_factory=dict)
+
+
+Ready = Callable[[], tuple[bool, Sequence[str]]]
+"""Whether tool calls are taken, and if not, why, in sentences."""
+
+
+def routes(*, ready: Ready, checks: Callable[[], Sequence[Check]]) -> list[web.RouteDef]:
+    """List the three addresses.
+
+    Args:
+        ready: must be quick and must not wait.
+        checks: looks at every part; runs in a thread. A check that cannot look must say so with `ok` false.
+    """
+
+    async def live(_request: web.Request) -> web.Response:
+        return web.Response(text="alive\n", headers=_UNCACHED)
+
+    async def show_ready(request: web.Request) -> web.Response:
+        is_ready, reasons = ready()
+        status = _OK if is_ready else _UNAVAILABLE
+        if wants_json(request):
+            return web.json_response(
+                {"ready": is_ready, "reasons": list(reasons)}, status=status, headers=_UNCACHED
+            )
+        text = "\n".join(("ready" if is_ready else "not ready", *reasons, ""))
+        return web.Response(text=text, status=status, headers=_UNCACHED)
+
+    async def show(request: web.Request) -> web.Response:
+        found = await asyncio.to_thread(checks)
+        # Degraded is not down: whoever routes by status asks /health/ready.
+        if _wants_words(request):
+            return web.Response(text=_words(found), headers=_UNCACHED)
+        return web.Response(text=_json(found), content_type="application/json", headers=_UNCACHED)
+
+    return [
+        web.get("/health/live", live),
+        web.get("/health/ready", show_ready),
+        web.get("/health", show),
+    ]
+
+
+def _wants_words(request: web.Request) -> bool:
+    return "text/" in request.headers.get("Accept", "") and not wants_json(request)
+
+
+def _state(found: Sequence[Check]) -> str:
+    return "ok" if all(check.ok for check in found) else "degraded"
+
+
+def _json(found: Sequence[Check]) -> str:
+    shown = {
+        "status": _state(found),
+        "reasons": [check.sentence for check in found if not check.ok],
+        "checks": list(found),
+    }
+    return msgspec.json.encode(shown).decode()
+
+
+def _words(found: Sequence[Check]) -> str:
+    lines = (f"{'ok      ' if check.ok else 'DEGRADED'} {check.name}: {check.sentence}" for check in found)
+    return "\n".join((_state(found), *lines, ""))

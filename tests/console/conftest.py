@@ -1,0 +1,151 @@
+"""A console over a real ledger folder, for the tests of this room."""
+
+import html.parser
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from console.app import create
+from console.page import PREFIX
+from service.core.entries import OfCall
+from service.ledger.feed import Feed
+from service.ledger.ledger import Ledger
+from service.ledger.reading import Reading
+from service.ledger.sqlite import SqliteStore
+
+T0_NS = 1_795_363_200_000_000_000  # 2026-11-22T16:00:00Z
+NOW_NS = T0_NS + 3_600_000_000_000
+VOID = {"meta", "link", "img", "input", "br"}
+CELLS = {"dd", "td", "th"}
+Shows = Callable[..., Awaitable[str]]
+Browser = TestClient[web.Request, web.Application]
+
+
+class Steady:
+    """A clock that goes one second further each time it is asked, or stands."""
+
+    def __init__(self, now_ns: int, step_ns: int = 0) -> None:
+        self._now_ns, self._step_ns = now_ns, step_ns
+
+    def now_ns(self) -> int:
+        """Say the time, then move."""
+        self._now_ns += self._step_ns
+        return self._now_ns
+
+    def monotonic_ns(self) -> int:
+        """Say the same."""
+        return self._now_ns
+
+
+class Books:
+    """A ledger that takes whole calls. Each call gets an id of its own; so does each attempt."""
+
+    def __init__(self, folder: Path) -> None:
+        store = SqliteStore(folder, new_origin="o-test")
+        self.reading = Reading(folder)
+        feed = Feed([], reread=self.reading.steps, next_index=store.next_index, steps_max=1000)
+        feed.start()
+        self.ledger = Ledger(store, feed, clock=Steady(T0_NS, 1_000_000_000))
+        self._numbers = itertools.count(1)
+
+    async def write(self, *entries: OfCall) -> str:
+        """Write one call from its opening entry on, and give its id."""
+        number = next(self._numbers)
+        call_id = f"{number:032x}"
+        for entry in entries:
+            changes: dict[str, Any] = {"tool_call_id": call_id}
+            if hasattr(entry, "attempt_id"):
+                changes["attempt_id"] = f"{number:08x}{entry.attempt_id[8:]}"
+            await self.ledger.append(msgspec.structs.replace(entry, **changes))
+        return call_id
+
+
+class Strict(html.parser.HTMLParser):
+    """A reader of pages that insists on balanced tags and collects what a person sees."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag; its names must differ."""
+        assert len(dict(attrs)) == len(attrs)
+        self.tags.append((tag, dict(attrs)))
+        if tag in CELLS:
+            self.texts.append(" ")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the tag that was opened last, no other."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Keep a text."""
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        """All visible text, spaces flattened."""
+        return " ".join("".join(self.texts).split())
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncIterator[Books]:
+    """An empty ledger."""
+    made = Books(tmp_path)
+    await made.ledger.start({})
+    yield made
+    await made.ledger.close()
+    made.reading.close()
+
+
+@pytest.fixture
+def simulated_banner() -> bool:
+    """Whether the console's service runs simulators."""
+    return False
+
+
+@pytest.fixture
+async def browser(books: Books, simulated_banner: bool) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
+    """A client of a console over that ledger, mounted as the service mounts it."""
+    outer = web.Application()
+    console = create(
+        books.reading,
+        console_url="http://127.0.0.1:8079",
+        simulated_banner=simulated_banner,
+        clock=Steady(NOW_NS),
+    )
+    outer.add_subapp(PREFIX, console)
+    async with TestClient(TestServer(outer)) as client:
+        yield client
+
+
+@pytest.fixture
+async def shows(browser: Browser) -> Shows:
+    """Fetch a page, check what must hold of every page, and give its visible text."""
+
+    async def fetch(path: str, status: int = 200) -> str:
+        answer = await browser.get(f"{PREFIX}{path}")
+        page = await answer.text()
+        assert answer.status == status
+        assert answer.content_type == "text/html"
+        seen = Strict(page)
+        assert not [tag for tag, names in seen.tags if tag == "script" or "style" in names or tag == "style"]
+        assert not [name for _, names in seen.tags for name in names if name.startswith("on")]
+        assert "None" not in seen.text
+        assert "None" not in [value for _, names in seen.tags for value in names.values()]
+        return seen.text
+
+    return fetch
