@@ -81,7 +81,7 @@ def of_attempt(attempt: Attempt, resends: int) -> Attributes:
             semconv.HTTP_REQUEST_METHOD: "POST",
             semconv.URL_FULL: _without_secrets(place),
             **_place(place),
-            semconv.HTTP_RESPONSE_STATUS_CODE: _http_status(attempt),
+            semconv.HTTP_RESPONSE_STATUS_CODE: attempt.http_status,
             semconv.HTTP_REQUEST_RESEND_COUNT: resends or None,
             semconv.ERROR_TYPE: attempt_error(end),
             semconv.EXAI_ATTEMPT_ID: intent.attempt_id,
@@ -90,9 +90,7 @@ def of_attempt(attempt: Attempt, resends: int) -> Attributes:
             semconv.EXAI_WALLET: intent.wallet,
             semconv.EXAI_LEDGER_INDEX: (end or intent).index,
             semconv.EXAI_SIMULATED: attempt.simulated,
-            **{
-                semconv.EXAI_PROVIDER_ID_PREFIX + name: _cut(text) for name, text in _provider_ids(attempt).items()
-            },
+            **{semconv.EXAI_PROVIDER_ID_PREFIX + name: _cut(text) for name, text in attempt.provider_ids.items()},
         }
     )
 
@@ -149,7 +147,7 @@ def _answered(attempt: Attempt) -> _Perhaps:
     first_byte_us = end.timing.first_byte_us if end.timing and attempt.intent.stream else None
     finish_reason = _cut(end.finish_reason)
     return {
-        semconv.GEN_AI_RESPONSE_ID: _cut(_provider_ids(attempt).get("id")),
+        semconv.GEN_AI_RESPONSE_ID: _cut(attempt.provider_ids.get("id")),
         semconv.GEN_AI_RESPONSE_MODEL: _cut(end.model_reported),
         semconv.GEN_AI_RESPONSE_FINISH_REASONS: None if finish_reason is None else (finish_reason,),
         semconv.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK: None if first_byte_us is None else first_byte_us / _US_PER_S,
@@ -180,20 +178,6 @@ def _consumed(attempt: Attempt) -> _Perhaps:
             return {semconv.EXAI_HELD_AMOUNT: worst.amount, semconv.EXAI_HELD_CURRENCY: worst.currency}
         case _:
             return {}
-
-
-def _http_status(attempt: Attempt) -> int | None:
-    end = attempt.end
-    if isinstance(end, SettlementEntry | RefusalEntry | DoubtEntry) and end.status is not None:
-        return end.status
-    return attempt.accepted.status if attempt.accepted else None
-
-
-def _provider_ids(attempt: Attempt) -> dict[str, str]:
-    ids = dict(attempt.accepted.provider_ids) if attempt.accepted else {}
-    if isinstance(attempt.end, SettlementEntry | RefusalEntry | DoubtEntry):
-        ids.update(attempt.end.provider_ids)
-    return ids
 
 
 def _place(url: SplitResult) -> _Perhaps:

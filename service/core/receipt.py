@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from service.core.entries import DoubtEntry, End, RefusalEntry, SettlementEntry
+from service.core.entries import DoubtEntry, End, SettlementEntry
 from service.core.evidence import Commitment
 from service.core.money import decimal_text, pico
 from service.core.record import Attempt, ToolCall
@@ -194,8 +194,8 @@ def _attempt(attempt: Attempt, salts: Mapping[str, str]) -> ReceiptAttempt:
         model=intent.model,
         model_reported=end.model_reported if isinstance(end, SettlementEntry | DoubtEntry) else None,
         outcome=attempt.outcome,
-        http_status=_status(attempt),
-        provider_request_ids=_provider_ids(attempt),
+        http_status=attempt.http_status,
+        provider_request_ids=attempt.provider_ids,
         usage=settled.usage if settled else None,
         usage_source="provider" if settled else None,
         cost=_cost(attempt),
@@ -221,19 +221,6 @@ def _cost(attempt: Attempt) -> ReceiptCost:
             )
         case _:
             return ReceiptCost(amount=None, currency=None, status=None, price_version=attempt.intent.price_version)
-
-
-def _status(attempt: Attempt) -> int | None:
-    if isinstance(attempt.end, SettlementEntry | RefusalEntry | DoubtEntry) and attempt.end.status is not None:
-        return attempt.end.status
-    return attempt.accepted.status if attempt.accepted else None
-
-
-def _provider_ids(attempt: Attempt) -> dict[str, str]:
-    ids = dict(attempt.accepted.provider_ids) if attempt.accepted else {}
-    if isinstance(attempt.end, SettlementEntry | RefusalEntry | DoubtEntry):
-        ids.update(attempt.end.provider_ids)
-    return ids
 
 
 def _signature(settled: SettlementEntry | None) -> ReceiptSignature | None:

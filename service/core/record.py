@@ -18,6 +18,7 @@ from service.core.entries import (
     End,
     IntentEntry,
     OfCall,
+    RefusalEntry,
     ToolCallEntry,
     UnsentEntry,
     kind,
@@ -51,6 +52,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     def simulated(self) -> bool:
         """Whether a simulator answered, by the wallet's key or by the answer's own header."""
         return self.intent.simulated or (self.accepted is not None and SIMULATOR_HEADER in self.accepted.headers)
+
+    @property
+    def http_status(self) -> int | None:
+        """The answer's status; None if no answer's head arrived."""
+        stated = None if self.end is None or isinstance(self.end, UnsentEntry) else self.end.status
+        return self.accepted.status if stated is None and self.accepted is not None else stated
+
+    @property
+    def provider_ids(self) -> dict[str, str]:
+        """Every id that the provider gave this request, from headers and body."""
+        given = {} if self.accepted is None else self.accepted.provider_ids
+        return given if self.end is None or isinstance(self.end, UnsentEntry) else given | self.end.provider_ids
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same request may be sent again: it was never sent, or refused and metered nothing."""
+        return isinstance(self.end, UnsentEntry) or (isinstance(self.end, RefusalEntry) and self.end.retryable)
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +148,8 @@ def _intended(call: ToolCall, entry: IntentEntry, leaf: bytes) -> ToolCall:
         raise BrokenRecordError(
             f"attempt {entry.attempt_id} is number {entry.number}, not {len(call.attempts) + 1}"
         )
+    if entry.retry_of is not None and not call.attempt(entry.retry_of).repeatable:
+        raise BrokenRecordError(f"attempt {entry.retry_of} may have been billed; it must not be tried again")
     return msgspec.structs.replace(call, attempts=(*call.attempts, Attempt(intent=entry, end_leaf=leaf)))
 
 

@@ -76,10 +76,7 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
     settled = end if isinstance(end, SettlementEntry) else None
     doubt = end if isinstance(end, DoubtEntry) else None
     usage: Usage | None = settled.usage if settled else None
-    ids = (getattr(end, "provider_ids", None) or {}) | (attempt.accepted.provider_ids if attempt.accepted else {})
-    status = getattr(end, "status", None)
-    if status is None and attempt.accepted is not None:
-        status = attempt.accepted.status
+    ids = attempt.provider_ids
     guess = doubt.estimate if doubt else None
     return AttemptRow(
         attempt_id=intent.attempt_id,
@@ -90,7 +87,7 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
         model=intent.model,
         started_at=intent.at,
         outcome=attempt.outcome,
-        http_status=status,
+        http_status=attempt.http_status,
         provider_request_id=next((ids[name] for name in _REQUEST_IDS if name in ids), None),
         simulated=attempt.simulated,
         currency=settled.cost.currency if settled else intent.worst_case.currency,

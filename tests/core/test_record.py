@@ -178,3 +178,48 @@ def test_a_step_of_no_call_has_no_record(made: "Made") -> None:
     """A step pairs an entry with the record after it."""
     call = made.call()
     assert (call.opened, call) == (Step(call.opened, call).entry, Step(call.opened, call).call)
+
+
+def test_an_attempt_knows_its_status_and_ids_from_headers_and_body(made: "Made") -> None:
+    """What the end states wins; the headers stand in for an end that states nothing."""
+    opening = (made.tool_call(), made.intent(1))
+    headed = (*opening, made.accepted(1, status=200, provider_ids={"header": "h"}))
+    ended = (*headed, made.settlement(1, status=200, provider_ids={"id": "b"}))
+    lost = (*headed, made.doubt(1, status=None, provider_ids={}))
+    unsent = (*opening, made.unsent(1))
+    expected: list[tuple[tuple[OfCall, ...], int | None, dict[str, str]]] = [
+        (opening, None, {}),
+        (headed, 200, {"header": "h"}),
+        (ended, 200, {"header": "h", "id": "b"}),
+        (lost, 200, {"header": "h"}),
+        (unsent, None, {}),
+    ]
+    for entries, status, ids in expected:
+        (attempt,) = made.call(*entries).attempts
+        assert (status, ids) == (attempt.http_status, attempt.provider_ids)
+
+
+@pytest.mark.parametrize(
+    ("end", "changed", "may"),
+    [
+        ("unsent", {}, True),
+        ("refusal", {"retryable": True}, True),
+        ("refusal", {"retryable": False}, False),
+        ("settlement", {}, False),
+        ("doubt", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_only_what_was_surely_not_billed_is_tried_again(
+    made: "Made", end: str | None, changed: dict[str, bool], *, may: bool
+) -> None:
+    """A retry of anything else must not be written, so it cannot be sent."""
+    ended = [] if end is None else [getattr(made, end)(1, **changed)]
+    call = made.call(made.tool_call(), made.intent(1), *ended)
+    again = made.intent(2, retry_of=made.attempt_id(1))
+    assert may == call.attempts[0].repeatable
+    if may:
+        assert after(call, again, LEAF).attempts[1].intent.retry_of == made.attempt_id(1)
+    else:
+        with pytest.raises(BrokenRecordError, match="must not be tried again"):
+            after(call, again, LEAF)
