@@ -30,11 +30,12 @@ from service.calling.wire import Deadlines, Wire
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider, Tool
 from service.core.wallet import Wallet
-from service.equipment import describe_tools, load_providers, load_tools, open_wallets
+from service.equipment import load_providers, load_tools, open_wallets
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.reading import CallFilter, Reading
 from service.ledger.sqlite import SqliteStore
+from service.mcp.catalogue import catalogue_of
 from service.mcp.opening import open_conversation
 from service.mcp.terms import Limits, Server
 from service.pricelist import load_prices
@@ -255,7 +256,7 @@ def _pump_parts(
         tokens=tokens,
         open_conversation=partial(
             open_conversation,
-            catalogue=describe_tools(offered),
+            catalogue=catalogue_of(offered.values()),
             server=server,
             new_id=_new_id,
             now_s=time.time,

@@ -1,13 +1,11 @@
 """The equipment: what the folders offer and the operator configured, found and checked at the start."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from service import plugs, providers, tools
 from service.core.shapes import Provider, Tool
 from service.core.wallet import Wallet, WalletError, wallet
 from service.errors import SettingsError
-from service.mcp.catalogue import Catalogue, build_catalogue
 from service.settings import Settings
 
 
@@ -31,15 +29,6 @@ def load_tools() -> dict[str, Tool]:
     return plugs.load(tools, "TOOL", *members)
 
 
-def describe_tools(offered: Mapping[str, Tool]) -> Catalogue:
-    """Describe the tools as MCP spells it.
-
-    Raises:
-        PlugError: a description breaks the protocol's rules.
-    """
-    return build_catalogue(_definition(tool) for tool in offered.values())
-
-
 def open_wallets(settings: Settings, known: Mapping[str, Provider]) -> tuple[Wallet, ...]:
     """Put the wallets together.
 
@@ -58,16 +47,3 @@ def open_wallets(settings: Settings, known: Mapping[str, Provider]) -> tuple[Wal
                 remedy=f"Check {provider.key_variables[0]} and {provider.base_url_variable}.",
             ) from error
     return tuple(found)
-
-
-def _definition(tool: Tool) -> dict[str, Any]:
-    definition: dict[str, Any] = {
-        "name": tool.name,
-        "title": tool.title,
-        "description": tool.description,
-        "inputSchema": dict(tool.input_schema),
-        "annotations": dict(tool.annotations),
-    }
-    if tool.output_schema is not None:
-        definition["outputSchema"] = dict(tool.output_schema)
-    return definition

@@ -279,5 +279,6 @@ def _milestones() -> aiohttp.TraceConfig:
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
     trace.on_request_headers_sent.append(sent)
     return trace

@@ -81,7 +81,7 @@ class Demo:
 
     async def _cancelled(self, client: Client) -> None:
         self.labels.append("cancelled")
-        await self._fault("kimi", kind="drip", pause_seconds=0.05)
+        await self._fault("kimi", kind="drip", slice_bytes=200, pause_seconds=0.05)
         client.first_text.clear()
         number, _ = await client.begin({"prompt": _LONG, "provider": "kimi"}, stream=True)
         await client.first_text.wait()

@@ -9,6 +9,7 @@ import mcp_types.methods
 import msgspec
 from pydantic import ValidationError
 
+from service.core.shapes import Tool
 from service.errors import PlugError
 from service.mcp.frames import dump
 
@@ -78,3 +79,25 @@ def _check(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _only(tools: list[dict[str, Any]], fields: frozenset[str]) -> list[dict[str, Any]]:
     return [{key: value for key, value in tool.items() if key in fields} for tool in tools]
+
+
+def catalogue_of(tools: Iterable[Tool]) -> Catalogue:
+    """Describe the tools as MCP spells it.
+
+    Raises:
+        PlugError: a description breaks the protocol's rules.
+    """
+    return build_catalogue(_definition(tool) for tool in tools)
+
+
+def _definition(tool: Tool) -> dict[str, Any]:
+    definition: dict[str, Any] = {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": dict(tool.input_schema),
+        "annotations": dict(tool.annotations),
+    }
+    if tool.output_schema is not None:
+        definition["outputSchema"] = dict(tool.output_schema)
+    return definition

@@ -148,13 +148,17 @@ class _Socket(Duplex):
 
     async def close(self, code: int, reason: str) -> None:
         said = reason.encode("ascii", "replace")[:_REASON_BYTES_MAX]
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(self._close_s):
-                await self._response.close(code=code, message=said)
-        # What a peer has not read by now would keep the socket open for as long as the peer likes.
-        transport = self._request.transport
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
+        try:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(self._close_s):
+                    # Never drained: a write that was cancelled while it drained has broken aiohttp's waiter
+                    # for this connection, and the next drain would raise CancelledError.
+                    await self._response.close(code=code, message=said, drain=False)
+        finally:
+            # What a peer has not read by now would keep the socket open for as long as the peer likes.
+            transport = self._request.transport
+            if transport is not None and transport.get_write_buffer_size():
+                transport.abort()
 
 
 def _is_oversize(error: object) -> bool:

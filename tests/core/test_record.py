@@ -182,7 +182,7 @@ def test_a_step_of_no_call_has_no_record(made: "Made") -> None:
 
 def test_an_attempt_knows_its_status_and_ids_from_headers_and_body(made: "Made") -> None:
     """What the end states wins; the headers stand in for an end that states nothing."""
-    opening = (made.tool_call(), made.intent(1))
+    opening: tuple[OfCall, ...] = (made.intent(1),)
     headed = (*opening, made.accepted(1, status=200, provider_ids={"header": "h"}))
     ended = (*headed, made.settlement(1, status=200, provider_ids={"id": "b"}))
     lost = (*headed, made.doubt(1, status=None, provider_ids={}))
@@ -215,7 +215,7 @@ def test_only_what_was_surely_not_billed_is_tried_again(
 ) -> None:
     """A retry of anything else must not be written, so it cannot be sent."""
     ended = [] if end is None else [getattr(made, end)(1, **changed)]
-    call = made.call(made.tool_call(), made.intent(1), *ended)
+    call = made.call(made.intent(1), *ended)
     again = made.intent(2, retry_of=made.attempt_id(1))
     assert may == call.attempts[0].repeatable
     if may:

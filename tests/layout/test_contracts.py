@@ -119,7 +119,7 @@ def test_every_contract_is_broken_once() -> None:
 
 
 def test_no_room_is_outside_the_layers() -> None:
-    """What no layer names could import anything: every file and room of the service has its place."""
+    """The layers are the closed list of files and rooms: what none names could import anything."""
     placed = set(re.findall(r"service\.(\w+)", " ".join(contracts()["layers"]["layers"])))
     there = {path.stem for path in (ROOT / "service").glob("*.py")} - {"__init__"}
     there |= {path.name for path in (ROOT / "service").iterdir() if any(path.glob("*.py"))}
