@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from multidict import MultiMapping
 
+from console.page import STATE
 from console.words import OUTCOMES
 from service.core.times import utc_ns, utc_text
 from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
@@ -16,7 +17,7 @@ ONCE = ("since", "until", "before", "limit")
 NAMES: Mapping[str, str] = {
     "provider": "only calls that asked this provider",
     "model": "only calls that asked this model",
-    "wallet": "only calls that this wallet may pay for",
+    "wallet": "only calls with an attempt that this wallet pays for",
     "tool": "only calls of this tool",
     "client": "only calls of this client",
     "outcome": f"how the call ended: {', '.join(OUTCOMES)}",
@@ -44,7 +45,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def filtered(self) -> bool:
         """Whether any call may be left out by the filter."""
-        return self.only != CallFilter()
+        return self.only != CallFilter(owner=self.only.owner)
 
     def query(self, *, before: int | None = None, limit: int | None = None) -> str:
         """Write the filter as an address's query, `?` included; empty for no filter."""
@@ -54,12 +55,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""
 
 
-def asked(query: MultiMapping[str]) -> Asked:
-    """Read an address's query. A name without a value says nothing.
+def asked(request: web.Request) -> Asked:
+    """Read what an address asks for, of the calls that the request may see. A name without a value says nothing.
 
     Raises:
         BadQuestionError: an unknown name, a bad value, or a second value where one is meant.
     """
+    query = request.query
     for name in query:
         if name not in NAMES:
             raise BadQuestionError(f"This page knows no parameter named {name!r}.")
@@ -71,7 +73,7 @@ def asked(query: MultiMapping[str]) -> Asked:
     if since is not None and until is not None and until <= since:
         raise BadQuestionError("until must be later than since.")
     return Asked(
-        only=CallFilter(**many, since=since, until=until),
+        only=CallFilter(**many, owner=request.config_dict[STATE].owner(request), since=since, until=until),
         before=_whole(query, "before", 0, _INDEX_MAX),
         limit=_whole(query, "limit", 1, _INDEX_MAX),
     )
@@ -83,7 +85,7 @@ def asked_for_page(request: web.Request) -> Asked:
     Raises:
         BadQuestionError: as `asked`, or the page would be too long.
     """
-    found = asked(request.query)
+    found = asked(request)
     if found.limit is not None and found.limit > PAGE_ROWS_MAX:
         raise BadQuestionError(f"limit must be a whole number from 1 to {PAGE_ROWS_MAX} for a page.")
     return found
@@ -116,8 +118,11 @@ def _time(query: MultiMapping[str], name: str) -> str | None:
     if not text.endswith("Z") and "+" not in text and text.count("-") <= 2:  # noqa: PLR2004 - the hyphens of a date
         zoned = f"{text}Z" if "T" in text else f"{text}T00:00:00Z"
     try:
-        return utc_text(utc_ns(zoned))
+        at_ns = utc_ns(zoned)
+        if at_ns >= 0:  # years of fewer than four digits would not compare as texts
+            return utc_text(at_ns)
     except (ValueError, OverflowError, OSError):
-        raise BadQuestionError(
-            f"{name} must be a time like 2026-11-22T16:00:00Z or a day like 2026-11-22; it is {text!r}."
-        ) from None
+        at_ns = -1
+    raise BadQuestionError(
+        f"{name} must be a time like 2026-11-22T16:00:00Z or a day like 2026-11-22; it is {text!r}."
+    )

@@ -37,6 +37,7 @@ class State:
         console_url: where the console is reached from outside, without a slash at the end.
         simulated_banner: whether this service runs simulated providers, so that every page must say so.
         clock: tells until when evidence was weighed.
+        owner: the one client whose calls a request may see; None for all.
         assets: the path of each static file, with the content's hash in it.
     """
 
@@ -44,6 +45,7 @@ class State:
     console_url: str
     simulated_banner: bool
     clock: Clock
+    owner: Callable[[web.Request], str | None]
     assets: dict[str, str]
 
     def as_of(self) -> str:

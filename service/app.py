@@ -41,6 +41,7 @@ from service.mcp.terms import Limits, Server
 from service.pricelist import load_prices
 from service.serving.auth import Tokens
 from service.serving.calls import ToolCalls
+from service.serving.keys import CALLER
 from service.serving.limits import Connections, Gate
 from service.serving.ports import REJECTIONS, Parts
 from service.serving.problems import refusal
@@ -212,7 +213,13 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
     match part:
         case "console":
             simulated = any(wallet.simulated for wallet in service.wallets)
-            pages = create(kept.reading, console_url=service.console_url, simulated_banner=simulated, clock=clock)
+            pages = create(
+                kept.reading,
+                console_url=service.console_url,
+                simulated_banner=simulated,
+                clock=clock,
+                owner=_owner,
+            )
             app.add_subapp(PREFIX, pages)
         case "health":
             looks = checks.every(
@@ -227,6 +234,12 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
             app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
         case _:
             app.add_routes([*sockets.routes(), *api.routes()])
+
+
+def _owner(request: web.Request) -> str | None:
+    """Say whose calls alone a request may see; the guard has told who asks."""
+    caller = request[CALLER]
+    return None if caller.sees_all else caller.name
 
 
 def _listen(settings: Settings, stack: AsyncExitStack) -> dict[str, socket.socket]:

@@ -35,11 +35,11 @@ async def _show(request: web.Request) -> web.Response:
 
 
 async def _json(request: web.Request) -> web.StreamResponse:
-    return await send_json(request, asked(request.query))
+    return await send_json(request, asked(request))
 
 
 async def _csv(request: web.Request) -> web.StreamResponse:
-    return await send_csv(request, asked(request.query))
+    return await send_csv(request, asked(request))
 
 
 def _fetch(state: State, wanted: Asked, as_of: str) -> _Found:
@@ -53,7 +53,7 @@ def _fetch(state: State, wanted: Asked, as_of: str) -> _Found:
         sums=reading.sums(only),
         count=reading.count(only),
         older=last if more else None,
-        facets=reading.facets(),
+        facets=reading.facets(owner=only.owner),
         head=reading.head(),
     )
 

@@ -62,7 +62,8 @@ async def _read(request: web.Request) -> tuple[ToolCall, Receipt]:
     state = request.config_dict[STATE]
     tool_call_id = request.match_info["tool_call_id"]
     call = await asyncio.to_thread(state.reading.call, tool_call_id)
-    if call is None:
+    owner = state.owner(request)
+    if call is None or (owner is not None and call.opened.client != owner):
         raise NotHereError(f"This ledger holds no tool call with the id {tool_call_id[:_ID_CHARS_SHOWN]!r}.")
     return call, receipt(call, as_of=state.as_of(), console_url=state.console_url)
 

@@ -33,6 +33,9 @@ def _run(arguments: Namespace) -> int:
 async def _serve(arguments: Namespace) -> int:
     loaded = read_settings(arguments)
     log_to_stderr(loaded.settings.log_level, loaded.settings.log_format)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # before anybody is told that we listen
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         environ: dict[str, str] = dict(os.environ)
         books: str | None = None
@@ -43,9 +46,6 @@ async def _serve(arguments: Namespace) -> int:
             loaded = read_settings(arguments, environ=environ)
         service = await stack.enter_async_context(running(loaded.settings, environ=environ))
         _tell(loaded, service, books)
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         ended = [asyncio.create_task(event.wait()) for event in (stop, service.stopped)]
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:

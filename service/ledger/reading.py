@@ -33,6 +33,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         outcome: tool outcomes, or `open`.
+        owner: the one client whose calls may be seen at all, whatever `client` says; None for all.
         since, until: RFC 3339 texts with a zone, half-open, by the time the call was opened.
     """
 
@@ -42,6 +43,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     tool: tuple[str, ...] = ()
     client: tuple[str, ...] = ()
     outcome: tuple[str, ...] = ()
+    owner: str | None = None
     since: str | None = None
     until: str | None = None
 
@@ -208,18 +210,15 @@ class Reading:
         """  # noqa: S608 - our own names; values are bound
         return [_row(WalletSum, row) for row in self._read(query, *values)]
 
-    def facets(self) -> dict[str, list[str]]:
-        """Name the values that filters can take, sorted."""
-        found = {
-            "tool": "calls",
-            "client": "calls",
-            "provider": "attempts",
-            "model": "attempts",
-            "wallet": "attempts",
-        }
+    def facets(self, *, owner: str | None = None) -> dict[str, list[str]]:
+        """Name the values that filters can take, sorted; of one client's calls if there is an owner."""
+        where, values = _where(CallFilter(owner=owner))
+        joined = f"calls LEFT JOIN attempts USING (tool_call_id){_and([*where, '{0} IS NOT NULL'])}"
+        query = f"SELECT DISTINCT {{0}} FROM {joined} ORDER BY 1"  # noqa: S608 - our own names; values are bound
+        names = (*(f"calls.{name}" for name in _OF_CALLS), *(f"attempts.{name}" for name in _OF_ATTEMPTS))
         return {
-            name: [str(value) for (value,) in self._read(f"SELECT DISTINCT {name} FROM {table} ORDER BY 1")]  # noqa: S608
-            for name, table in found.items()
+            name.partition(".")[2]: [str(value) for (value,) in self._read(query.format(name), *values)]
+            for name in names
         }
 
     def rollups(self) -> dict[RollupKey, RollupSums]:
@@ -277,6 +276,9 @@ def _where(only: CallFilter) -> tuple[list[str], list[Any]]:
     values: list[Any] = []
     for name in _OF_CALLS:
         _any_of(f"calls.{name}", getattr(only, name), conditions, values)
+    if only.owner is not None:
+        conditions.append("calls.client = ?")
+        values.append(only.owner)
     inner: list[str] = []
     for name in _OF_ATTEMPTS:
         _any_of(f"one.{name}", getattr(only, name), inner, values)

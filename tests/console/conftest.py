@@ -118,7 +118,13 @@ def simulated_banner() -> bool:
 
 
 @pytest.fixture
-async def browser(books: Books, simulated_banner: bool) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
+def owner() -> str | None:
+    """Whose calls alone the reader may see; None for all."""
+    return None
+
+
+@pytest.fixture
+async def browser(books: Books, simulated_banner: bool, owner: str | None) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
     """A client of a console over that ledger, mounted as the service mounts it."""
     outer = web.Application()
     console = create(
@@ -126,6 +132,7 @@ async def browser(books: Books, simulated_banner: bool) -> AsyncIterator[Browser
         console_url="http://127.0.0.1:8079",
         simulated_banner=simulated_banner,
         clock=Steady(NOW_NS),
+        owner=lambda _request: owner,
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

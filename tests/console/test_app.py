@@ -83,6 +83,7 @@ async def test_static_files_may_be_kept_for_ever(browser: "Browser") -> None:
         (f"?before={'9' * 5000}", "before must be a whole number, 0 or more"),
         ("?since=yesterday", "since must be a time like 2026-11-22T16:00:00Z"),
         ("?until=0001-01-01T00:00:00%2B14:00", "until must be a time like"),
+        ("?since=0001-01-01", "since must be a time like"),
         ("?since=2026-11-22T00:00:00+08:00", "write + as %2B"),
         ("?since=2026-11-22&until=2026-11-21", "until must be later than since."),
     ],

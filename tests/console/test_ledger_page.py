@@ -252,3 +252,23 @@ async def test_an_export_is_whole_beyond_a_batch(books: "Books", browser: "Brows
     last = few["calls"][-1]["opened_index"]
     rest = await (await browser.get(f"/console/calls.json?before={last}")).json()
     assert document["calls"][201:] == rest["calls"]
+
+
+@pytest.mark.parametrize("owner", ["guest"])
+async def test_a_reader_that_owns_some_calls_sees_no_others(
+    books: "Books", browser: "Browser", shows: "Shows", made: "Made", owner: str
+) -> None:
+    """List, sums, choices, exports and receipts hold the owner's calls alone, whatever the address asks for."""
+    await fill(books, made)
+    calls = books.reading.calls(CallFilter(), limit=100)
+    foreign = next(line.call.tool_call_id for line in calls if line.call.client != owner)
+    for path in ("/calls.json", "/calls.json?client=guest"):
+        exported = msgspec.json.decode(await (await browser.get(f"/console{path}")).read())
+        assert [owner] == [call["client"] for call in exported["calls"]]
+        assert [told(total) for total in books.reading.sums(CallFilter(owner=owner))] == exported["totals"]
+    others = await (await browser.get("/console/calls.json?client=client")).read()
+    assert [] == msgspec.json.decode(others)["calls"]
+    page = await shows("/calls")
+    assert "1 call" in page
+    assert "kimi-cn" not in page
+    assert "Nothing is here" in await shows(f"/calls/{foreign}", 404)
