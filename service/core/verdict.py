@@ -71,7 +71,7 @@ def verdict(call: ToolCall, *, as_of: str) -> Verdict:
     """
     word, code, sentence = _judge(call)
     if any(attempt.simulated for attempt in call.attempts):
-        sentence = f"SIMULATED: no real provider was asked. {sentence}"
+        sentence = f"SIMULATED: a simulator played the provider. {sentence}"
     return Verdict(word=word, code=code, sentence=sentence, as_of=as_of)
 
 

@@ -151,5 +151,5 @@ def test_a_simulated_call_always_says_so(made: "Made", end: str) -> None:
     rest = attempt(made, end, 1)[1:]
     simulated = judged(made.call(made.intent(simulated=True), *rest))
     real = ended(made, end)
-    assert simulated.sentence == f"SIMULATED: no real provider was asked. {real.sentence}"
+    assert simulated.sentence == f"SIMULATED: a simulator played the provider. {real.sentence}"
     assert (real.word, real.code) == (simulated.word, simulated.code)
