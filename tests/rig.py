@@ -1,6 +1,7 @@
 """A rig: a desk on a real ledger in memory, facing the simulator, whose books are the judge."""
 
 import asyncio
+import json
 import secrets
 import time
 import tomllib
@@ -100,6 +101,19 @@ class Counting:
         self.inner.close()
 
 
+class Ear:
+    """A client that hears text, and tells when the first piece has come."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.first = asyncio.Event()
+
+    def hear(self, text: str) -> None:
+        """Keep it."""
+        self.heard.append(text)
+        self.first.set()
+
+
 class Watching:
     """A listener that keeps every step, and the log's bytes of a memory."""
 
@@ -197,6 +211,10 @@ class Rig:
     def entries(self) -> list[AnyEntry]:
         """Every entry listeners have got. Only complete once the ledger is closed."""
         return [step.entry for step in self.watching.steps]
+
+    def written(self, kind: str) -> list[dict[str, Any]]:
+        """Read the log's entries of a kind, as JSON."""
+        return [json.loads(line.entry) for line in self.memory.lines if line.kind == kind]
 
     @property
     def log(self) -> bytes:

@@ -87,8 +87,7 @@ class Attempting:
         await self._journal.intend(self._intent)
         self._began_ns = self._clock.monotonic_ns()
         failure = await self._exchange()
-        answer = self._reader.finish()
-        entry = ending(self._outcome(failure, answer))
+        answer, entry = self._judge(failure)
         self._journal.end(entry)
         return Ended(entry=entry, answer=answer, text_sent=self._text_sent)
 
@@ -169,6 +168,16 @@ class Attempting:
         finally:
             self._task = None
         return None
+
+    def _judge(self, failure: UnsentError | LostError | None) -> tuple[Answer, End]:
+        try:
+            answer = self._reader.finish()
+            return answer, ending(self._outcome(failure, answer))
+        except Exception as error:  # noqa: BLE001 - a provider's file that fails must not leave the attempt open
+            _log.exception("an answer could not be judged", extra={"attempt_id": self._intent.attempt_id})
+            self._headers = {}
+            answer = Answer(readable=False)
+            return answer, ending(self._outcome(self._failed(error), answer))
 
     def _interrupted(self, cause: DoubtCause) -> UnsentError | LostError:
         if "connected_us" in self._at_us:

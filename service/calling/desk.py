@@ -44,11 +44,20 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallDesk:
-    """The desk of one tool call."""
+    """The desk of one tool call.
 
-    def __init__(self, counter: Counter, journal: Journal) -> None:
+    Args:
+        counter: what every desk shares.
+        journal: the call's own.
+        why_stopped: tells, after a cancel, who asked for it: the client, or the service's own stop.
+    """
+
+    def __init__(
+        self, counter: Counter, journal: Journal, *, why_stopped: Callable[[], DoubtCause] | None = None
+    ) -> None:
         self._counter = counter
         self._journal = journal
+        self._why_stopped = why_stopped or (lambda: DoubtCause.CANCELLED)
 
     async def complete(self, ask: Ask) -> Completion:
         """Ask a model and wait for the settled answer; see the contract of `Desk`."""
@@ -56,7 +65,7 @@ class CallDesk:
         while True:
             route = self._counter.router.route(ask, at_ns=self._counter.clock.now_ns())
             attempting, attempt_id = self._prepare(ask, route, retry_of)
-            ended = await _shielded(attempting)
+            ended = await self._shielded(attempting)
             made, retry_of, text_sent = made + 1, attempt_id, text_sent or ended.text_sent
             if isinstance(ended.entry, SettlementEntry):
                 return _completion(route, ended, ended.entry)
@@ -110,20 +119,19 @@ class CallDesk:
         )
         return attempting, attempt_id
 
-
-async def _shielded(attempting: Attempting) -> Ended:
-    """Run an attempt to its written end, even if the call is cancelled meanwhile: then it is stopped first."""
-    task = asyncio.create_task(attempting.run())
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        attempting.stop(DoubtCause.CANCELLED)
-        while not task.done():
-            with suppress(asyncio.CancelledError):  # a second cancel changes nothing: the end must be written
-                await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # seen: the cancellation is what the caller learns
-        raise
+    async def _shielded(self, attempting: Attempting) -> Ended:
+        """Run an attempt to its written end, even if the call is cancelled meanwhile: then it is stopped first."""
+        task = asyncio.create_task(attempting.run())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            attempting.stop(self._why_stopped())
+            while not task.done():
+                with suppress(asyncio.CancelledError):  # a second cancel changes nothing: the end must be written
+                    await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # seen: the cancellation is what the caller learns
+            raise
 
 
 def _completion(route: Route, ended: Ended, settlement: SettlementEntry) -> Completion:

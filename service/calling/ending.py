@@ -182,7 +182,8 @@ def _signature(seen: Outcome) -> Signature | None:
 
 
 def _ids(seen: Outcome) -> dict[str, str]:
-    found = seen.answer.provider_ids | seen.route.provider.ids(seen.headers)
+    stated = seen.route.provider.ids(seen.headers) if seen.headers else {}
+    found = seen.answer.provider_ids | stated
     return {name: redacted(value, (_key(seen),), chars_max=_WORD_CHARS_MAX) for name, value in found.items()}
 
 

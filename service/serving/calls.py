@@ -20,6 +20,7 @@ from service.core.receipt import receipt
 from service.core.record import ToolCall
 from service.core.shapes import Clock, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
+from service.core.words import DoubtCause
 from service.errors import CallCancelledError, ExaiError, NotRecordedError, OverCapacityError
 from service.ledger.ledger import Ledger
 from service.mcp.events import CallTool, ToolReply
@@ -36,14 +37,16 @@ class ToolCallRun:
 
     def __init__(self, work: Callable[["ToolCallRun"], Coroutine[Any, Any, None]]) -> None:
         self.done: asyncio.Future[ToolReply] = asyncio.get_running_loop().create_future()
+        self.cause = DoubtCause.CANCELLED  # why it was stopped, once it was
         self._cancelled = False
         self._interruptible = False
         self.task = asyncio.create_task(work(self))
 
-    def cancel(self) -> None:
+    def cancel(self, cause: DoubtCause = DoubtCause.CANCELLED) -> None:
         """Stop the tool and what it waits for; the call is still closed and recorded."""
         if not self._cancelled:
             self._cancelled = True
+            self.cause = cause
             if self._interruptible:
                 self.task.cancel()
 
@@ -159,7 +162,7 @@ class ToolCalls:
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
         for run in tuple(self._running):
-            run.cancel()
+            run.cancel(DoubtCause.STOPPING)
         if tasks:
             await asyncio.wait(tasks)
 
@@ -191,7 +194,7 @@ class ToolCalls:
         result: ToolResult | None = None
         error: ExaiError | None = None
         try:
-            desk = CallDesk(self._counter, journal)
+            desk = CallDesk(self._counter, journal, why_stopped=lambda: run.cause)
             result = await run.interruptible(tool.run(arguments, desk, on_text=on_text))
         except Exception as raised:  # noqa: BLE001 - whatever a tool raises, its call must be closed
             error = known(raised, journal.opened.tool_call_id)

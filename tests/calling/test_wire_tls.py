@@ -60,7 +60,7 @@ class Authority:
     def _signed(
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, host: str = "", is_authority: bool = False
     ) -> x509.Certificate:
-        now = dt.dt.now(dt.UTC)
+        now = dt.datetime.now(dt.UTC)
         day = dt.timedelta(days=1)
         names: list[x509.GeneralName] = [x509.DNSName(host or "authority")]
         if host == "localhost":
@@ -75,6 +75,7 @@ class Authority:
             .not_valid_before(now - day)
             .not_valid_after(now + day)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .add_extension(_usage(is_authority=is_authority), critical=True)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
@@ -82,6 +83,21 @@ class Authority:
             )
             .sign(self._key, hashes.SHA256())
         )
+
+
+def _usage(*, is_authority: bool) -> x509.KeyUsage:
+    """State what a key is for; newer Pythons refuse an authority that does not."""
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 async def _over_tls(wallet: Wallet, trust: ssl.SSLContext | None) -> Seen:
