@@ -10,6 +10,9 @@ from service.core.redact import redacted
 from service.core.times import NS_PER_S, utc_text
 
 _LINE_CHARS_MAX = 4000
+# These speak for every failed batch, or repeat a stranger's words at no bounded rate; what matters of it is
+# said by our own loggers, once.
+_HUSHED = {"aiohttp.websocket": logging.ERROR, "opentelemetry": logging.CRITICAL}
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -23,6 +26,8 @@ def log_to_stderr(level: str, shape: Literal["text", "json"]) -> None:
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Line(shape))
     logging.basicConfig(level=level.upper(), handlers=[stream], force=True)
+    for name, least in _HUSHED.items():
+        logging.getLogger(name).setLevel(least)
 
 
 class _Line(logging.Formatter):

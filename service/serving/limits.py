@@ -13,8 +13,8 @@ CALLS_PER_CLIENT_MAX = 16
 CALLS_MAX = 64
 CONNECTIONS_MAX = 1000
 CONNECTIONS_PER_ADDRESS_MAX = 256
-FRAMES_PER_S = 200.0
-FRAMES_BURST = 400
+FRAMES_PER_S = 2000.0
+FRAMES_BURST = 4000
 
 _V6_HOME = 64  # one subscriber owns at least a /64: every address in it is one stranger
 

@@ -19,6 +19,11 @@ class Outbox:
         self._is_finished = False
         self._stirred = asyncio.Event()
 
+    @property
+    def is_half_full(self) -> bool:
+        """Say whether so much waits that its writer should have a turn before more is put in."""
+        return 2 * len(self._items) >= self._frames_max or 2 * self._bytes >= self._bytes_max
+
     def put(self, item: bytes | Later) -> bool:
         """Add a frame; False, and nothing is kept, when the outbox is full.
 

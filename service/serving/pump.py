@@ -146,6 +146,10 @@ class Pump:
                         return
                     if self._conversation is not None and self._conversation.is_open:
                         opening.reschedule(None)
+                    if self._outbox.is_half_full:
+                        # Frames that came in one piece are received without a pause: only a reader that
+                        # is slow, not one that is quick, may fill the outbox.
+                        await asyncio.sleep(0)
                 self._end(_Ending(_NORMAL, ""))
         except TimeoutError:
             self._obey_all(OPENING_TOO_LATE)

@@ -15,21 +15,30 @@ from aiohttp import web
 from service.errors import StartError
 from service.serving.limits import Connections
 from service.serving.quiet import QuietLog
+from service.transports.noise import server_log
 
 HEAD_S = 10.0
 SHUTDOWN_S = 2.0
 BACKLOG = 512
 
 
-def make_runner(app: web.Application, *, head_s: float = HEAD_S, shutdown_s: float = SHUTDOWN_S) -> web.AppRunner:
+def make_runner(
+    app: web.Application,
+    *,
+    head_s: float = HEAD_S,
+    shutdown_s: float = SHUTDOWN_S,
+    quiet: QuietLog | None = None,
+) -> web.AppRunner:
     """Make the runner whose sites hold the deadline; it writes no access log: addresses are a stranger's text.
 
     Args:
         app: what is served.
         head_s: for a whole request head, from the connection or from the last answer.
         shutdown_s: how long a stop waits for requests being served.
+        quiet: where malformed requests are told.
     """
-    return web.AppRunner(app, access_log=None, keepalive_timeout=head_s, shutdown_timeout=shutdown_s)
+    log = server_log(quiet or QuietLog(logging.getLogger(__name__)))
+    return web.AppRunner(app, access_log=None, logger=log, keepalive_timeout=head_s, shutdown_timeout=shutdown_s)
 
 
 def listen(host: str, port: int, *, setting: str = "EXAI_PORT") -> socket.socket:

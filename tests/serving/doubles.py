@@ -167,10 +167,15 @@ def refusal(error: ExaiError) -> ToolReply:
 class Rejections(list[str]):
     """Reasons counted; each must be of the closed list."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = asyncio.Event()
+
     def count(self, reason: str) -> None:  # type: ignore[override] # here it counts up
         """Take one more."""
         assert reason in REJECTIONS
         self.append(reason)
+        self.came.set()
 
 
 def make_parts(

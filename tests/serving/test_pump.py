@@ -167,6 +167,25 @@ async def test_coalesced_text(pumping: Pumping) -> None:
     assert ["held", "abc"] == texts
 
 
+async def test_text_before_the_answer(pumping: Pumping) -> None:
+    """Text that still waits when the call ends is sent before the answer, not lost."""
+    async with pumping() as pumped:
+        await pumped.initialize()
+        pumped.duplex.say(call_tool(7, progress="p"))
+        running = await pumped.calls.next()
+        pumped.duplex.reads.clear()
+        running.say("held")
+        async with asyncio.timeout(WAIT_S):
+            await pumped.duplex.held.wait()
+        running.say("the rest")
+        running.end()
+        await asyncio.sleep(0)  # the callbacks of `done` run now
+        pumped.duplex.reads.set()
+        texts = [(await pumped.duplex.hear())["params"]["message"] for _ in range(2)]
+        assert 7 == (await pumped.duplex.hear())["id"]
+    assert ["held", "the rest"] == texts
+
+
 async def test_text_of_a_reused_id(pumping: Pumping) -> None:
     """A sign of life that waits for one call is never sent for the next call under the same id."""
     async with pumping() as pumped:
@@ -208,6 +227,15 @@ async def test_full_outbox(pumping: Pumping) -> None:
         for number in range(10):
             pumped.duplex.say({"jsonrpc": "2.0", "id": number, "method": "ping"})
         assert 1013 == await pumped.close_code()
+
+
+async def test_burst(pumping: Pumping) -> None:
+    """A client that reads may ask for far more at once than the outbox holds."""
+    async with pumping(terms=PumpTerms(queue_frames_max=10)) as pumped:
+        await pumped.initialize()
+        for number in range(300):
+            pumped.duplex.say({"jsonrpc": "2.0", "id": number, "method": "ping"})
+        assert list(range(300)) == [(await pumped.duplex.hear())["id"] for _ in range(300)]
 
 
 async def test_too_much_text(pumping: Pumping) -> None:

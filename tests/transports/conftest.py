@@ -72,23 +72,26 @@ def serving() -> Serving:
         connections: Counted | None = None,
         head_s: float = 10.0,
         close_s: float = 0.2,
+        heartbeat_s: float = 20.0,
         extra: list[web.RouteDef] | None = None,
     ) -> AsyncIterator[Served]:
         calls, rejections, counted = FakeCalls(), Rejections(), connections or Counted()
         limits = Limits(frame_bytes_max=frame_bytes_max)
         parts = make_parts(calls, rejections, token=token, terms=terms, limits=limits)
         async with no_task_left():
-            sockets = WebSockets(parts, frame_bytes_max=frame_bytes_max, close_s=close_s)
+            sockets = WebSockets(parts, frame_bytes_max=frame_bytes_max, close_s=close_s, heartbeat_s=heartbeat_s)
             app = web.Application()
             app.add_routes([*sockets.routes(), *(extra or [])])
             runner = make_runner(app, head_s=head_s, shutdown_s=1.0)
             await runner.setup()
             site = BoundedSite(runner, listener=listen("127.0.0.1", 0), connections=counted)
             await site.start()
-            async with ClientSession() as http:
-                yield Served(site.port, sockets, calls, rejections, http, counted)
-                await sockets.goodbye(within_s=1.0)
-            await runner.cleanup()
+            try:
+                async with ClientSession() as http:
+                    yield Served(site.port, sockets, calls, rejections, http, counted)
+                    await sockets.goodbye(within_s=1.0)
+            finally:
+                await runner.cleanup()
             assert 0 == sockets.open_count
 
     return serve

@@ -238,22 +238,71 @@ async def test_unmasked_frame(serving: Serving) -> None:
         writer.close()
 
 
+async def test_half_open(serving: Serving) -> None:
+    """A peer that answers no ping is gone: its connection is freed and its call runs on."""
+    async with serving(heartbeat_s=0.05) as served:
+        _, writer = await upgraded(served)
+        writer.write(frame(1, b'{"op":"hello"}'))
+        writer.write(frame(1, b'{"op":"call_tool","request_id":"r","name":"chat"}'))
+        running = await served.calls.next()
+        async with asyncio.timeout(WAIT_S):
+            await served.connections.emptied.wait()
+        assert not running.cancelled.is_set()
+        writer.close()
+
+
+async def test_heartbeat(serving: Serving) -> None:
+    """A peer that answers pings stays, though it says nothing else."""
+    async with serving(heartbeat_s=0.05) as served, served.http.ws_connect(served.url(), autoping=False) as client:
+        for _ in range(4):
+            message = await client.receive(timeout=WAIT_S)
+            assert WSMsgType.PING == message.type
+            await client.pong(message.data)
+        assert 1 == served.sockets.open_count
+
+
+async def stalled(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for much, and read nothing of it until the server has had enough."""
+    reader, writer = await upgraded(served)
+    writer.write(frame(1, b'{"op":"hello"}'))
+    writer.write(frame(1, b'{"op":"call_tool","request_id":"r","name":"chat"}'))
+    running = await served.calls.next()
+    assert isinstance(writer.transport, asyncio.ReadTransport)
+    writer.transport.pause_reading()
+    running.end("x" * 20_000_000)
+    async with asyncio.timeout(WAIT_S):
+        await served.rejections.came.wait()
+    assert ["slow_reader"] == served.rejections
+    return reader, writer
+
+
 async def test_slow_reader(serving: Serving) -> None:
     """A client that asks for much and reads nothing is dropped, and its socket does not linger."""
     terms = PumpTerms(write_stall_s=0.1, queue_bytes_max=2**30, close_s=0.1)
     async with serving(terms=terms, close_s=0.1) as served:
-        _, writer = await upgraded(served)
-        writer.write(frame(1, b'{"op":"hello"}'))
-        call = {"op": "call_tool", "request_id": "r", "name": "chat"}
-        writer.write(frame(1, json.dumps(call).encode()))
-        running = await served.calls.next()
-        assert isinstance(writer.transport, asyncio.ReadTransport)
-        writer.transport.pause_reading()
-        running.end("x" * 50_000_000)
+        _, writer = await stalled(served)
         async with asyncio.timeout(WAIT_S):
             await served.connections.emptied.wait()
-        assert ["slow_reader"] == served.rejections
         writer.transport.abort()
+
+
+async def test_slow_reader_that_wakes(serving: Serving) -> None:
+    """A client that is dropped and then reads finds the close 1013 behind what waited."""
+    terms = PumpTerms(write_stall_s=0.1, queue_bytes_max=2**30)
+    async with serving(terms=terms, close_s=1.0) as served:
+        reader, writer = await stalled(served)
+        assert isinstance(writer.transport, asyncio.ReadTransport)
+        writer.transport.resume_reading()
+        tail = b""
+        async with asyncio.timeout(WAIT_S):
+            while struct.pack(">H", 1013) not in tail:
+                piece = await reader.read(1_000_000)
+                assert piece
+                tail = (tail + piece)[-200:]
+        writer.write(frame(8, struct.pack(">H", 1013)))
+        async with asyncio.timeout(WAIT_S):
+            await served.connections.emptied.wait()
+        writer.close()
 
 
 async def test_disconnect_in_mid_call(serving: Serving) -> None:
@@ -316,6 +365,7 @@ async def test_goodbye_to_the_deaf(serving: Serving) -> None:
         writer.close()
 
 
+@pytest.mark.filterwarnings("ignore:The WebSocket client transport is deprecated:DeprecationWarning")
 async def test_official_client(serving: Serving) -> None:
     """The official SDK's WebSocket client initializes and lists the tools."""
     async with (
