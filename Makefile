@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 
 # Start the service. Without a provider's key it starts simulators and spends nothing.
 run: .venv/run.locked
-	@exec $(PYTHON) -m service serve
+	@exec .venv/bin/exai serve
 
 # Run every test.
 test: .venv/dev.locked
@@ -33,13 +33,14 @@ lock: LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --p
 	--no-header --no-annotate --system-certs pyproject.toml
 lock: .venv/bin/python
 	@$(PYTHON) -m pip install --quiet uv
-	@$(LOCK) --output-file requirements/run.txt
-	@$(LOCK) --group test --group check --output-file requirements/dev.txt
+	@$(LOCK) --group build --output-file requirements/run.txt
+	@$(LOCK) --group build --group test --group check --output-file requirements/dev.txt
 
 # A stamp is as new as the lock that was installed last.
 .venv/%.locked: requirements/%.txt | .venv/bin/python
 	@echo "Installing requirements/$*.txt into .venv (again only when it changes)"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # A name on the PATH may not run (version switchers leave such stubs), so each candidate is tried.
