@@ -48,6 +48,7 @@ def create(
     reading: Reading,
     *,
     console_url: str,
+    mcp_url: str,
     simulated_banner: bool,
     clock: Clock,
     owner: Callable[[web.Request], str | None],
@@ -57,6 +58,7 @@ def create(
     Args:
         reading: the ledger to show; the caller closes it after the application.
         console_url: where the console is reached from outside, without a slash at the end.
+        mcp_url: where MCP clients connect.
         simulated_banner: whether this service runs simulated providers; every page then says so.
         owner: the one client whose calls a request may see; None for all.
         clock: for the time up to which evidence was weighed.
@@ -65,7 +67,7 @@ def create(
         PlugError: a page's file is malformed.
     """
     app = web.Application(middlewares=[_teach])
-    app[STATE] = State(reading, console_url, simulated_banner, clock, owner, _add_assets(app))
+    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, _add_assets(app))
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("console", "templates"),

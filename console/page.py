@@ -35,6 +35,7 @@ class State:
     Attributes:
         reading: the ledger, read-only.
         console_url: where the console is reached from outside, without a slash at the end.
+        mcp_url: where MCP clients connect.
         simulated_banner: whether this service runs simulated providers, so that every page must say so.
         clock: tells until when evidence was weighed.
         owner: the one client whose calls a request may see; None for all.
@@ -43,6 +44,7 @@ class State:
 
     reading: Reading
     console_url: str
+    mcp_url: str
     simulated_banner: bool
     clock: Clock
     owner: Callable[[web.Request], str | None]
@@ -62,6 +64,7 @@ def show(request: web.Request, template: str, *, status: int = 200, **context: A
     shown = {
         "prefix": PREFIX,
         "assets": state.assets,
+        "mcp_url": state.mcp_url,
         "simulated_banner": state.simulated_banner,
         "some_simulated": False,
     }

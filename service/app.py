@@ -99,12 +99,14 @@ class Service:
     Attributes:
         url: where people reach it, without a slash at the end.
         console_url: the same for the console.
+        mcp_url: where MCP clients connect.
         wallets: who pays, in order of preference.
         stopped: set when the service cannot go on, because its ledger failed.
     """
 
     url: str
     console_url: str
+    mcp_url: str
     wallets: tuple[Wallet, ...]
     calls: ToolCalls
     kept: Kept
@@ -154,7 +156,7 @@ async def running(
             entropy=secrets.token_bytes,
             console_url=console_url,
         )
-        service = Service(url, console_url, wallets, calls, kept, stopped)
+        service = Service(url, console_url, url.replace("http", "ws", 1) + "/mcp", wallets, calls, kept, stopped)
         tokens = Tokens(settings.ws_token)
         parts = _pump_parts(settings, calls, tokens, kept.metrics, offered)
         sockets = WebSockets(parts, frame_bytes_max=settings.frame_bytes_max)
@@ -216,6 +218,7 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
             pages = create(
                 kept.reading,
                 console_url=service.console_url,
+                mcp_url=service.mcp_url,
                 simulated_banner=simulated,
                 clock=clock,
                 owner=_owner,

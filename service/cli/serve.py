@@ -59,9 +59,8 @@ def _tell(loaded: Loaded, service: Service, books: str | None) -> None:
         _log.warning(warning)
     if any(wallet.simulated for wallet in service.wallets):
         sys.stdout.write(_banner(books))
-    socket = service.url.replace("http", "ws", 1)
     lines = [
-        f"EXAI listens. MCP over WebSocket: {socket}/mcp",
+        f"EXAI listens. MCP over WebSocket: {service.mcp_url}",
         f"Console: {service.console_url}/console/",
         f"Ledger: {loaded.settings.data_dir}",
         *(f"Wallet: {wallet.name} at {wallet.host}" for wallet in service.wallets),

@@ -130,6 +130,7 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None) -> As
     console = create(
         books.reading,
         console_url="http://127.0.0.1:8079",
+        mcp_url="ws://127.0.0.1:8079/mcp",
         simulated_banner=simulated_banner,
         clock=Steady(NOW_NS),
         owner=lambda _request: owner,

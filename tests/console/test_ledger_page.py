@@ -204,6 +204,7 @@ async def test_an_empty_ledger_teaches(shows: "Shows") -> None:
     """Before the first call the page says that no credit can have been used, and how to make a call."""
     page = await shows("/calls")
     assert "No call yet" in page
+    assert "ws://127.0.0.1:8079/mcp" in page
     assert "exai demo" in page
 
 

@@ -1,0 +1,159 @@
+"""Clients that nobody here wrote: an MCP library's own, and the snippet of the predecessor's documents."""
+
+import json
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+from mcp import ClientSession
+from mcp.client.websocket import websocket_client
+from mcp.types import CallToolResult, TextContent
+from websockets.asyncio.client import ClientConnection, connect
+
+from service.settings import Settings
+from tests.processes import Judge, Served, Serving, get_json
+
+LONG = "Tell me a long story. sim:words=40"
+
+
+@pytest.fixture(scope="module")
+def served(serving_long: Serving) -> Served:
+    """Start a service."""
+    return serving_long()
+
+
+@asynccontextmanager
+async def session(url: str) -> AsyncIterator[ClientSession]:
+    """Open a session of the `mcp` library over its own WebSocket transport."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The WebSocket client transport is deprecated", DeprecationWarning)
+        transport = websocket_client(url)
+    async with transport as (reading, writing), ClientSession(reading, writing) as opened:
+        await opened.initialize()
+        yield opened
+
+
+def receipt_of(result: CallToolResult) -> dict[str, Any]:
+    """Take the receipt out of what the library understood."""
+    assert result.meta is not None
+    receipt: dict[str, Any] = result.meta["exai/receipt"]
+    return receipt
+
+
+def text_of(result: CallToolResult) -> str:
+    """Take the text out of what the library understood."""
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+@pytest.mark.parametrize("provider", ["kimi", "glm"])
+async def test_an_mcp_client_calls_a_provider(served: Served, judge: Judge, provider: str) -> None:
+    """The library lists the tool, validates its result, and its receipt fits the schema that is served."""
+    schema = await get_json(f"{served.url}/api/v1/receipt.schema.json")
+    async with session(served.socket) as client:
+        assert ["chat"] == [tool.name for tool in (await client.list_tools()).tools]
+        result = await client.call_tool("chat", {"prompt": "What is a receipt?", "provider": provider})
+    assert not result.isError
+    assert "Simulated answer to: What is a receipt?" == text_of(result)
+    receipt = receipt_of(result)
+    jsonschema_rs.Draft202012Validator(schema).validate(receipt)
+    (request,) = await judge.requests()
+    (attempt,) = receipt["attempts"]
+    assert provider == attempt["provider"] == request["provider"]
+    assert request["billed"] == {name: attempt["cost"][name] for name in ("amount", "currency")}
+    assert request["request_id"] in attempt["provider_request_ids"].values()
+
+
+async def test_a_receipt_is_where_its_address_says(served: Served) -> None:
+    """The receipt's URL leads to the same receipt, salts aside, which are given once."""
+    async with session(served.socket) as client:
+        receipt = receipt_of(await client.call_tool("chat", {"prompt": "Hello?"}))
+    shown = await get_json(f"{receipt['url']}.json")
+    shown = shown.get("receipt", shown)
+    for told in (receipt, shown):
+        told["verdict"].pop("as_of")
+        for commitment in ("request_commitment", "response_commitment"):
+            told["attempts"][0][commitment].pop("salt")
+    assert receipt == shown
+
+
+@pytest.mark.parametrize("provider", ["kimi", "glm"])
+async def test_an_mcp_client_is_told_the_text_as_it_comes(served: Served, provider: str) -> None:
+    """With a progress callback the library hears the words of the answer before the answer."""
+    heard: list[str] = []
+    steps: list[float] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        assert total is None
+        steps.append(progress)
+        heard.append(message or "")
+
+    async with session(served.socket) as client:
+        arguments = {"prompt": LONG, "provider": provider}
+        result = await client.call_tool("chat", arguments, progress_callback=hear)
+    assert text_of(result) == "".join(heard)
+    assert text_of(result).endswith("w40")
+    assert sorted(set(steps)) == steps
+
+
+async def test_an_mcp_client_understands_a_refusal(served: Served, judge: Judge) -> None:
+    """What a provider refuses is a result with isError, a code, a remedy and the receipt."""
+    await judge.fault({"kind": "error", "provider": "kimi", "status": 401})
+    async with session(served.socket) as client:
+        result = await client.call_tool("chat", {"prompt": "Hello?", "provider": "kimi"})
+    assert result.isError
+    assert result.structuredContent is not None
+    assert "provider_refused" == result.structuredContent["error"]["code"]
+    assert "KIMI_API_KEY" in result.structuredContent["error"]["remedy"]
+    assert ["refused"] == [attempt["outcome"] for attempt in receipt_of(result)["attempts"]]
+
+
+async def _until(socket: ClientConnection, op: str) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = []
+    while not frames or op != frames[-1]["op"]:
+        frames.append(json.loads(await socket.recv()))
+    return frames
+
+
+async def test_the_predecessors_snippet_is_acknowledged(served: Served, judge: Judge) -> None:
+    """Connect, say hello, list, call: as the predecessor's documents show it, and with a receipt."""
+    async with connect(served.older_socket, proxy=None) as socket:
+        await socket.send(json.dumps({"op": "hello", "session_id": "my-session", "token": ""}))
+        assert json.loads(await socket.recv())["ok"] is True
+        await socket.send(json.dumps({"op": "list_tools"}))
+        assert ["chat"] == [tool["name"] for tool in json.loads(await socket.recv())["tools"]]
+        arguments = {"prompt": "Are you there?"}
+        call = {"op": "call_tool", "request_id": "r-1", "name": "chat_EXAI-WS", "arguments": arguments}
+        await socket.send(json.dumps(call))
+        frames = await _until(socket, "call_tool_res")
+    assert "call_tool_ack" in [frame["op"] for frame in frames]
+    answer = frames[-1]
+    assert "r-1" == answer["request_id"]
+    assert "Simulated answer to: Are you there?" == answer["text"] == answer["outputs"][0]["text"]
+    (request,) = await judge.requests()
+    assert [request["billed"]["amount"]] == [one["cost"]["amount"] for one in answer["receipt"]["attempts"]]
+
+
+async def test_the_shortest_hello_is_acknowledged(served: Served) -> None:
+    """`{"op": "hello"}` alone is enough where no token is set."""
+    async with connect(served.older_socket, proxy=None) as socket:
+        await socket.send('{"op":"hello"}')
+        said = json.loads(await socket.recv())
+    assert ("hello_ack", True) == (said["op"], said["ok"])
+
+
+def test_the_default_port_is_the_predecessors() -> None:
+    """Who configures nothing is listened to where the predecessor's clients connect."""
+    fields = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    assert 8079 == fields["port"]
+
+
+async def test_both_protocols_share_one_port(served: Served) -> None:
+    """On `/` an MCP client is understood as well as the predecessor's: the first frame decides."""
+    async with session(served.older_socket) as client:
+        assert ["chat"] == [tool.name for tool in (await client.list_tools()).tools]
