@@ -41,19 +41,18 @@ def is_canonical(text: bytes) -> bool:
 def _check(value: Any, depth: int) -> None:  # noqa: ANN401 - any JSON value
     if depth > DEPTH_MAX:
         raise NotCanonicalError(f"it is nested deeper than {DEPTH_MAX}")
-    match value:
-        case None | bool() | str():
-            return
-        case int():
-            if not -INTEGER_MAX <= value <= INTEGER_MAX:
-                raise NotCanonicalError(f"the integer {value} is 2^53 or beyond; write it as text")
-        case dict():
-            for key, member in value.items():
-                if not (isinstance(key, str) and key.isascii()):
-                    raise NotCanonicalError(f"the key {key!r} is not ASCII text")
-                _check(member, depth + 1)
-        case list() | tuple():
-            for member in value:
-                _check(member, depth + 1)
-        case _:
-            raise NotCanonicalError(f"a {type(value).__name__} has no canonical form here")
+    if value is None or isinstance(value, bool | str):
+        return
+    if isinstance(value, int):
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise NotCanonicalError(f"the integer {value} is 2^53 or beyond; write it as text")
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            if not (isinstance(key, str) and key.isascii()):
+                raise NotCanonicalError(f"the key {key!r} is not ASCII text")
+            _check(member, depth + 1)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            _check(member, depth + 1)
+    else:
+        raise NotCanonicalError(f"a {type(value).__name__} has no canonical form here")
