@@ -13,7 +13,6 @@ from service.core.times import utc_ns, utc_text
 from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
 
 MANY = ("provider", "model", "wallet", "tool", "client", "outcome")
-ONCE = ("since", "until", "before", "limit")
 NAMES: Mapping[str, str] = {
     "provider": "only calls that asked this provider",
     "model": "only calls that asked this model",

@@ -86,7 +86,7 @@ def unbalanced(record: RecordCounts, spans: SpanCounts) -> tuple[str, ...]:
         (
             "spans ended = exported + dropped + queued + off",
             spans.export.ended,
-            spans.export.exported + spans.export.dropped + spans.export.queued + spans.export.off,
+            spans.export.accounted,
         ),
     ]
     if record.index == spans.index:

@@ -19,7 +19,7 @@ SPANS_MAX = 2048
 BATCH_SPANS_MAX = 512
 DELAY_S = 1.0
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class ExportState(StrEnum):
@@ -58,9 +58,9 @@ class ExportCounts(msgspec.Struct, frozen=True, kw_only=True):
         return self.dropped_full + self.dropped_failed + self.dropped_stopped
 
     @property
-    def balanced(self) -> bool:
-        """Whether every span that ended is accounted for."""
-        return self.ended == self.exported + self.dropped + self.queued + self.off
+    def accounted(self) -> int:
+        """All whose whereabouts are known; must be all that ended."""
+        return self.exported + self.dropped + self.queued + self.off
 
 
 class ExportQueue:
@@ -174,7 +174,7 @@ class ExportQueue:
                 turned, self._failing = self._failing is arrived, not arrived
                 self._changed.notify_all()
             if turned:
-                log.warning("spans %s", "reach the collector again" if arrived else "do not reach the collector")
+                _log.warning("spans %s", "reach the collector again" if arrived else "do not reach the collector")
         self._shut_down()
 
     def _next_batch(self) -> list[ReadableSpan]:
@@ -194,8 +194,8 @@ class ExportQueue:
             return False
         try:
             return self._exporter.export(batch) is SpanExportResult.SUCCESS
-        except Exception:
-            log.exception("the span exporter raised")
+        except Exception:  # noqa: BLE001 - an exporter must never end the thread; the batch counts as dropped
+            _log.exception("the span exporter raised")
             return False
 
     def _shut_down(self) -> None:
@@ -204,5 +204,5 @@ class ExportQueue:
         if first and self._exporter is not None:
             try:
                 self._exporter.shutdown()
-            except Exception:
-                log.exception("the span exporter did not shut down")
+            except Exception:  # noqa: BLE001 - nothing is left to be saved, and the service stops all the same
+                _log.exception("the span exporter did not shut down")

@@ -28,7 +28,7 @@ from service.core.entries import (
 )
 from service.core.record import Step, ToolCall
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class MetricsListener:
@@ -46,8 +46,8 @@ class MetricsListener:
             try:
                 with self._lock:
                     self._take(step)
-            except Exception:
-                log.exception("the entry at index %d was not counted", step.entry.index)
+            except Exception:  # noqa: BLE001 - one step that cannot be told must not cost those after it
+                _log.exception("an entry was not counted", extra={"index": step.entry.index})
                 with self._lock:
                     self._add(faults=1)
 
@@ -133,8 +133,8 @@ class SpanListener:
         counts = self._counts
         try:
             made = spans(call, self._source)
-        except Exception:
-            log.exception("tool call %s has no spans", call.tool_call_id)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("a tool call has no spans", extra={"tool_call_id": call.tool_call_id})
             self._counts = msgspec.structs.replace(counts, faults=counts.faults + 1)
             return
         self._queue.put(made)

@@ -50,13 +50,13 @@ from service.transports.site import BoundedSite, listen, make_runner
 from service.transports.websocket import WebSockets
 from service.web import api, health
 from service.web import metrics as metrics_page
+from service.web.guard import REASONS as GUARD_REASONS
 from service.web.guard import guard
 from service.web.hosts import Hosts
 from service.web.problems import problems
 
 MAIN = "main"
 MOVABLE = ("console", "health", "metrics")
-GUARD_REASONS = ("host", "origin", "target", "unauthorized")
 INSTRUCTIONS = (
     "Tools here ask GLM or Kimi. Every answer carries a receipt under _meta['exai/receipt']: which provider was"
     " asked, what it metered, what it cost, and a URL where a person can check it."
@@ -223,6 +223,7 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
                 clock=clock,
                 owner=_owner,
             )
+            app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)
         case "health":
             looks = checks.every(
@@ -237,6 +238,10 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
             app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
         case _:
             app.add_routes([*sockets.routes(), *api.routes()])
+
+
+async def _to_console(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(f"{PREFIX}/")
 
 
 def _owner(request: web.Request) -> str | None:

@@ -5,20 +5,23 @@ from collections.abc import Callable, Sequence
 from service.core.wallet import Wallet
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.web.health import Check
+from service.web.health import Check, Detail
 
 LAG_STEPS_MAX = 10_000
 
 
 def store(ledger: Ledger) -> Check:
     """Look at the ledger's disk."""
-    detail: dict[str, str | int | float | bool | None] = {
+    detail: Detail = {
         "origin": ledger.origin,
         "epoch": ledger.epoch,
         "waiting": ledger.waiting,
     }
     if ledger.failed:
         sentence = "The ledger's disk failed; no call is taken. Check the disk, then start the service again."
+        return Check(name="store", ok=False, sentence=sentence, detail=detail)
+    if ledger.full:
+        sentence = "The disk is full: the last write found no room. Free space in the data folder."
         return Check(name="store", ok=False, sentence=sentence, detail=detail)
     return Check(name="store", ok=True, sentence=f"Epoch {ledger.epoch}; entries are durable.", detail=detail)
 
@@ -27,9 +30,8 @@ def feed(queue: Feed) -> Check:
     """Look at how far metrics, spans and pages are behind the log."""
     ok = queue.lag <= LAG_STEPS_MAX and queue.failures == 0
     sentence = f"Listeners are {queue.lag} entries behind; {queue.failures} failures since the start."
-    return Check(
-        name="feed", ok=ok, sentence=sentence, detail={"lag_steps": queue.lag, "failures": queue.failures}
-    )
+    detail: Detail = {"lag_steps": queue.lag, "failures": queue.failures, "missed_steps": queue.missed}
+    return Check(name="feed", ok=ok, sentence=sentence, detail=detail)
 
 
 def conservation(unbalanced: Sequence[str]) -> Check:
@@ -47,7 +49,7 @@ def spans(state: str, *, failing: bool, dropped: int) -> Check:
 
 def wallets(found: Sequence[Wallet]) -> Check:
     """Look at whether any provider can be asked at all."""
-    detail: dict[str, str | int | float | bool | None] = {wallet.name: wallet.host for wallet in found}
+    detail: Detail = {wallet.name: wallet.host for wallet in found}
     if not found:
         sentence = "No key is configured; set KIMI_API_KEY or GLM_API_KEY."
         return Check(name="wallets", ok=False, sentence=sentence, detail=detail)

@@ -91,20 +91,9 @@ def load(
         SettingsError: a value is wrong, unknown, contradicts another one, or cannot be read.
     """
     environ = {name: value for name, value in environ.items() if value.strip()}
-    providers = tuple(providers)
     file = _ConfigFile(_config_path(environ, toml_path))
-    warnings: list[str] = []
     _check_keys(file)
-    values: dict[str, Any] = {}
-    for option in OPTIONS:
-        if option.secret:
-            values[option.name] = _secret_option(option, environ, file, arguments, warnings)
-        elif (said := _said(option, environ, file, arguments, warnings)) is not None:
-            values[option.name] = _converted(option, said, environ)
-    values["data_dir"] = _data_dir(values.get("data_dir"), environ, file)
-    values["wallets"] = _wallets(environ, file, providers, warnings)
-    warnings += _strangers(environ, providers)
-    return Loaded(Settings(**values), tuple(warnings))
+    return _Sources(environ, file, arguments, tuple(providers)).loaded()
 
 
 def _config_path(environ: Mapping[str, str], named: Path | None) -> Path | None:
@@ -129,189 +118,199 @@ def _check_keys(file: _ConfigFile) -> None:
             raise SettingsError(f"{file.place(key)}: unknown key {key!r}", remedy=_nearest(key, known))
 
 
-def _said(
-    option: Option,
-    environ: Mapping[str, str],
-    file: _ConfigFile,
-    arguments: Mapping[str, object],
-    warnings: list[str],
-) -> _Said | None:
-    """Find the value that takes precedence."""
-    found = [name for name in option.variables if name in environ]
-    warnings += _passed_over(found, environ)
-    if arguments.get(option.name) is not None:
-        return _Said(option.flag, arguments[option.name], text=True, folder=Path())
-    if found:
-        return _Said(found[0], environ[found[0]], text=True, folder=Path())
-    if option.name in file.values:
-        where = f"{file.place(option.name)}: {option.name}"
-        return _Said(where, file.values[option.name], text=False, folder=file.folder)
-    return None
+class _Sources:
+    """Everything that settings are read from, and what the operator should know about what was read."""
 
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        file: _ConfigFile,
+        arguments: Mapping[str, object],
+        providers: tuple[KeyNames, ...],
+    ) -> None:
+        self._environ = environ
+        self._file = file
+        self._arguments = arguments
+        self._providers = providers
+        self._warnings: list[str] = []
 
-def _passed_over(found: list[str], values: Mapping[str, object]) -> list[str]:
-    return [f"{name} is passed over: {found[0]} is set" for name in found[1:] if values[name] != values[found[0]]]
+    def loaded(self) -> Loaded:
+        """Read every setting."""
+        values: dict[str, Any] = {}
+        for option in OPTIONS:
+            if option.secret:
+                values[option.name] = self._secret_option(option)
+            elif (said := self._said(option)) is not None:
+                values[option.name] = self._converted(option, said)
+        values["data_dir"] = self._data_dir(values.get("data_dir"))
+        values["wallets"] = self._wallets()
+        self._warn_of_strangers()
+        return Loaded(Settings(**values), tuple(self._warnings))
 
+    def _said(self, option: Option) -> _Said | None:
+        """Find the value that takes precedence."""
+        found = [name for name in option.variables if name in self._environ]
+        self._pass_over(found, self._environ)
+        if self._arguments.get(option.name) is not None:
+            return _Said(option.flag, self._arguments[option.name], text=True, folder=Path())
+        if found:
+            return _Said(found[0], self._environ[found[0]], text=True, folder=Path())
+        if option.name in self._file.values:
+            where = f"{self._file.place(option.name)}: {option.name}"
+            return _Said(where, self._file.values[option.name], text=False, folder=self._file.folder)
+        return None
 
-def _converted(option: Option, said: _Said, environ: Mapping[str, str]) -> object:
-    value = said.value
-    if said.text and isinstance(value, str):
-        value = value.strip()
-        if option.name == "allowed_hosts":
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        elif option.name.startswith("log_"):
-            value = value.lower()
-    try:
-        taken: object = msgspec.convert(value, option.limits, strict=not said.text, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        expected = str(error).replace("`", "").replace(" | null", "")
-        raise SettingsError(
-            f"{said.where} is {_shown(said.value)}: {expected}", remedy=f"{option.name}: {option.sentence}"
-        ) from error
-    return said.folder / _expanded(taken, environ) if isinstance(taken, Path) else taken
+    def _pass_over(self, found: list[str], values: Mapping[str, object]) -> None:
+        """Warn of names that say something else than the one that holds, the first."""
+        self._warnings += [
+            f"{name} is passed over: {found[0]} is set" for name in found[1:] if values[name] != values[found[0]]
+        ]
+
+    def _converted(self, option: Option, said: _Said) -> object:
+        value = said.value
+        if said.text and isinstance(value, str):
+            value = value.strip()
+            if option.name == "allowed_hosts":
+                value = [part.strip() for part in value.split(",") if part.strip()]
+            elif option.name.startswith("log_"):
+                value = value.lower()
+        try:
+            taken: object = msgspec.convert(value, option.limits, strict=not said.text, dec_hook=_path)
+        except msgspec.ValidationError as error:
+            expected = str(error).replace("`", "").replace(" | null", "")
+            raise SettingsError(
+                f"{said.where} is {_shown(said.value)}: {expected}", remedy=f"{option.name}: {option.sentence}"
+            ) from error
+        return said.folder / _expanded(taken, self._environ) if isinstance(taken, Path) else taken
+
+    def _data_dir(self, given: Path | None) -> Path:
+        """Choose the folder of the ledger; `store` is another way to say it."""
+        environ, file = self._environ, self._file
+        store: object = environ.get(STORE_VARIABLE, file.values.get("store"))
+        where = STORE_VARIABLE if STORE_VARIABLE in environ else f"{file.place('store')}: store"
+        if store is None:
+            home = environ.get("XDG_DATA_HOME") or "~/.local/share"
+            return given or _expanded(Path(home), environ) / "exai"
+        if given is not None:
+            raise SettingsError(
+                f"{where} and data_dir are both set", remedy="Keep one: they name the same folder."
+            )
+        path = store.removeprefix(_STORE_SCHEME) if isinstance(store, str) else ""
+        if not path or path == store:
+            raise SettingsError(
+                f"{where} is {_shown(store)}; only {_STORE_SCHEME}FOLDER is known",
+                remedy="Write sqlite:////absolute/folder or sqlite:///relative/folder, or set EXAI_DATA_DIR.",
+            )
+        folder = Path() if STORE_VARIABLE in environ else file.folder
+        return folder / _expanded(Path(path), environ)
+
+    def _secret_option(self, option: Option) -> Secret | None:
+        if self._arguments.get(option.name) is not None:
+            raise SettingsError(
+                f"{option.flag} would show the secret to everybody on this machine",
+                remedy=f"Set {option.variables[0]} or {option.variables[0]}{_FILE}.",
+            )
+        found, key = self._secret(option.variables), option.name + "_file"
+        if found is None and key in self._file.values:
+            return self._secret_file(f"{self._file.place(key)}: {key}", self._file.values[key], self._file.folder)
+        return found
+
+    def _secret(self, variables: tuple[str, ...]) -> Secret | None:
+        """Take a secret from the first variable that has it, or from the file that its `_FILE` form names."""
+        found: dict[str, Secret] = {}
+        for name in variables:
+            if name in self._environ and name + _FILE in self._environ:
+                raise SettingsError(f"{name} and {name}{_FILE} are both set", remedy="Keep one of them.")
+            if name in self._environ:
+                found[name] = Secret(self._environ[name].strip())
+            elif name + _FILE in self._environ:
+                found[name] = self._secret_file(name + _FILE, self._environ[name + _FILE], Path())
+        self._pass_over(list(found), found)
+        return next(iter(found.values()), None)
+
+    def _secret_file(self, where: str, named: object, folder: Path) -> Secret:
+        if not isinstance(named, str) or not named:
+            raise SettingsError(
+                f"{where} is {_shown(named)}: expected a path", remedy="Name the file of the secret."
+            )
+        path = folder / _expanded(Path(named), self._environ)
+        text = _read(where, path).rstrip("\r\n")
+        if not text:
+            raise SettingsError(f"{where}: {path} is empty", remedy="Write the secret into it.")
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            self._warnings.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
+        return Secret(text)
+
+    def _wallets(self) -> tuple[WalletSource, ...]:
+        tables = self._file.values.get("wallet", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise SettingsError(
+                f"{self._file.place('wallet')}: wallet is no table", remedy="Begin each with [[wallet]]."
+            )
+        named = [self._wallet(table, place) for place, table in enumerate(tables)]
+        keys = {(source.provider, source.key) for source in named}
+        plain: list[WalletSource] = []
+        for provider in self._providers:
+            key = self._secret(provider.key_variables)
+            base_url = self._environ.get(provider.base_url_variable)
+            if key is None and base_url is not None:
+                unset = f"{provider.key_variables[0]} is not set"
+                self._warnings.append(f"{provider.base_url_variable} is passed over: {unset}")
+            if key is not None and (provider.name, key) not in keys:
+                plain.append(WalletSource(provider=provider.name, base_url=base_url, key=key))
+        return (*plain, *named)
+
+    def _wallet(self, table: Mapping[str, Any], place: int) -> WalletSource:
+        """Read the nth `[[wallet]]`."""
+        self._check_wallet(table, place)
+        nth = f"wallet {place + 1} of {self._file.place('wallet')}"
+        where = f"wallet {table['name']!r}" if "name" in table else nth
+        names = [provider.name for provider in self._providers]
+        if table.get("provider") not in names:
+            raise SettingsError(
+                f"{where} has the provider {table.get('provider')!r}", remedy=f"Known are: {', '.join(names)}."
+            )
+        if ("key_env" in table) == ("key_file" in table):
+            raise SettingsError(f"{where} needs key_env or key_file, and not both", remedy="Say where its key is.")
+        if "key_file" in table:
+            key = self._secret_file(f"{where}: key_file", table["key_file"], self._file.folder)
+        elif (found := self._secret((table["key_env"],))) is not None:
+            key = found
+        else:
+            raise SettingsError(f"{where}: {table['key_env']} is not set", remedy="Set it, or remove the wallet.")
+        return WalletSource(
+            name=table.get("name"), provider=table["provider"], base_url=table.get("base_url"), key=key
+        )
+
+    def _check_wallet(self, table: Mapping[str, Any], place: int) -> None:
+        for name, value in table.items():
+            where = self._file.place(name, place)
+            if name not in _WALLET_KEYS:
+                raise SettingsError(
+                    f"{where}: unknown key {name!r} of a wallet", remedy=_nearest(name, _WALLET_KEYS)
+                )
+            if not isinstance(value, str) or not value:
+                raise SettingsError(
+                    f"{where}: {name} is {_shown(value)}: expected text", remedy="Put it in quotes."
+                )
+
+    def _warn_of_strangers(self) -> None:
+        """Name the variables that look like ours and mean nothing here."""
+        known = {CONFIG_VARIABLE, STORE_VARIABLE}
+        for option in OPTIONS:
+            known |= {*option.variables, *((name + _FILE for name in option.variables) if option.secret else ())}
+        known |= {name for provider in self._providers for name in provider.key_variables}
+        for name in sorted(self._environ):
+            if name in INSTEAD:
+                self._warnings.append(f"{name} has no meaning here: {INSTEAD[name]}")
+            elif name.startswith(VARIABLE_PREFIX) and name not in known:
+                self._warnings.append(f"{name} is no setting. {_nearest(name, sorted(known))}")
 
 
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     raise ValueError(f"Expected a path, got {type(value).__name__}")
-
-
-def _data_dir(given: Path | None, environ: Mapping[str, str], file: _ConfigFile) -> Path:
-    """Choose the folder of the ledger; `store` is another way to say it."""
-    store: object = environ.get(STORE_VARIABLE, file.values.get("store"))
-    where = STORE_VARIABLE if STORE_VARIABLE in environ else f"{file.place('store')}: store"
-    if store is None:
-        home = environ.get("XDG_DATA_HOME") or "~/.local/share"
-        return given or _expanded(Path(home), environ) / "exai"
-    if given is not None:
-        raise SettingsError(f"{where} and data_dir are both set", remedy="Keep one: they name the same folder.")
-    path = store.removeprefix(_STORE_SCHEME) if isinstance(store, str) else ""
-    if not path or path == store:
-        raise SettingsError(
-            f"{where} is {_shown(store)}; only {_STORE_SCHEME}FOLDER is known",
-            remedy="Write sqlite:////absolute/folder or sqlite:///relative/folder, or set EXAI_DATA_DIR.",
-        )
-    folder = Path() if STORE_VARIABLE in environ else file.folder
-    return folder / _expanded(Path(path), environ)
-
-
-def _secret_option(
-    option: Option,
-    environ: Mapping[str, str],
-    file: _ConfigFile,
-    arguments: Mapping[str, object],
-    warnings: list[str],
-) -> Secret | None:
-    if arguments.get(option.name) is not None:
-        raise SettingsError(
-            f"{option.flag} would show the secret to everybody on this machine",
-            remedy=f"Set {option.variables[0]} or {option.variables[0]}{_FILE}.",
-        )
-    found = _secret(option.variables, environ, warnings)
-    key = option.name + "_file"
-    if found is None and key in file.values:
-        return _secret_file(f"{file.place(key)}: {key}", file.values[key], file.folder, environ, warnings)
-    return found
-
-
-def _secret(variables: tuple[str, ...], environ: Mapping[str, str], warnings: list[str]) -> Secret | None:
-    """Take a secret from the first variable that has it, or from the file that its `_FILE` form names."""
-    found: dict[str, Secret] = {}
-    for name in variables:
-        if name in environ and name + _FILE in environ:
-            raise SettingsError(f"{name} and {name}{_FILE} are both set", remedy="Keep one of them.")
-        if name in environ:
-            found[name] = Secret(environ[name].strip())
-        elif name + _FILE in environ:
-            found[name] = _secret_file(name + _FILE, environ[name + _FILE], Path(), environ, warnings)
-    warnings += _passed_over(list(found), found)
-    return next(iter(found.values()), None)
-
-
-def _secret_file(
-    where: str, named: object, folder: Path, environ: Mapping[str, str], warnings: list[str]
-) -> Secret:
-    if not isinstance(named, str) or not named:
-        raise SettingsError(f"{where} is {_shown(named)}: expected a path", remedy="Name the file of the secret.")
-    path = folder / _expanded(Path(named), environ)
-    text = _read(where, path).rstrip("\r\n")
-    if not text:
-        raise SettingsError(f"{where}: {path} is empty", remedy="Write the secret into it.")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        warnings.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
-    return Secret(text)
-
-
-def _wallets(
-    environ: Mapping[str, str], file: _ConfigFile, providers: tuple[KeyNames, ...], warnings: list[str]
-) -> tuple[WalletSource, ...]:
-    tables = file.values.get("wallet", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError(f"{file.place('wallet')}: wallet is no table", remedy="Begin each with [[wallet]].")
-    named = [_wallet(table, place, environ, file, providers, warnings) for place, table in enumerate(tables)]
-    keys = {(source.provider, source.key) for source in named}
-    plain: list[WalletSource] = []
-    for provider in providers:
-        key = _secret(provider.key_variables, environ, warnings)
-        base_url = environ.get(provider.base_url_variable)
-        if key is None and base_url is not None:
-            warnings.append(f"{provider.base_url_variable} is passed over: {provider.key_variables[0]} is not set")
-        if key is not None and (provider.name, key) not in keys:
-            plain.append(WalletSource(provider=provider.name, base_url=base_url, key=key))
-    return (*plain, *named)
-
-
-def _wallet(
-    table: Mapping[str, Any],
-    place: int,
-    environ: Mapping[str, str],
-    file: _ConfigFile,
-    providers: tuple[KeyNames, ...],
-    warnings: list[str],
-) -> WalletSource:
-    """Read the nth `[[wallet]]`."""
-    for name, value in table.items():
-        if name not in _WALLET_KEYS:
-            raise SettingsError(
-                f"{file.place(name, place)}: unknown key {name!r} of a wallet", remedy=_nearest(name, _WALLET_KEYS)
-            )
-        if not isinstance(value, str) or not value:
-            raise SettingsError(
-                f"{file.place(name, place)}: {name} is {_shown(value)}: expected text", remedy="Put it in quotes."
-            )
-    where = f"wallet {place + 1} of {file.place('wallet')}" if "name" not in table else f"wallet {table['name']!r}"
-    names = [provider.name for provider in providers]
-    if table.get("provider") not in names:
-        raise SettingsError(
-            f"{where} has the provider {table.get('provider')!r}", remedy=f"Known are: {', '.join(names)}."
-        )
-    if ("key_env" in table) == ("key_file" in table):
-        raise SettingsError(f"{where} needs key_env or key_file, and not both", remedy="Say where its key is.")
-    if "key_file" in table:
-        key = _secret_file(f"{where}: key_file", table["key_file"], file.folder, environ, warnings)
-    elif (found := _secret((table["key_env"],), environ, warnings)) is not None:
-        key = found
-    else:
-        raise SettingsError(f"{where}: {table['key_env']} is not set", remedy="Set it, or remove the wallet.")
-    return WalletSource(
-        name=table.get("name"), provider=table["provider"], base_url=table.get("base_url"), key=key
-    )
-
-
-def _strangers(environ: Mapping[str, str], providers: tuple[KeyNames, ...]) -> list[str]:
-    """Name the variables that look like ours and mean nothing here."""
-    known = {CONFIG_VARIABLE, STORE_VARIABLE}
-    for option in OPTIONS:
-        known |= {*option.variables, *((name + _FILE for name in option.variables) if option.secret else ())}
-    known |= {name for provider in providers for name in provider.key_variables}
-    warnings: list[str] = []
-    for name in sorted(environ):
-        if name in INSTEAD:
-            warnings.append(f"{name} has no meaning here: {INSTEAD[name]}")
-        elif name.startswith(VARIABLE_PREFIX) and name not in known:
-            warnings.append(f"{name} is no setting. {_nearest(name, sorted(known))}")
-    return warnings
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

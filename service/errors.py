@@ -9,6 +9,7 @@
     │       └── StoreBrokenError    what it holds contradicts itself
     ├── LedgerError             the ledger could not make something durable
     │   ├── LedgerClosedError   it takes nothing more
+    │   ├── StoreFullError      the disk is full; nothing was written
     │   └── LedgerFailedError   the disk failed; the state is unknown until the next start
     ├── AdmissionError          a tool call may not begin
     │   ├── UnauthorizedError
@@ -21,6 +22,7 @@
         ├── ProviderUnreachableError
         ├── AttemptInDoubtError
         ├── CallCancelledError
+        ├── CallInterruptedError
         ├── NotRecordedError
         └── InternalError
 
@@ -97,6 +99,13 @@ class LedgerClosedError(LedgerError):
     """The ledger takes no more entries: the service is stopping."""
 
     code = "ledger_closed"
+    retryable = True
+
+
+class StoreFullError(LedgerError):
+    """No space is left; nothing was written."""
+
+    code = "store_full"
     retryable = True
 
 
@@ -199,9 +208,15 @@ class AttemptInDoubtError(CallError):
 
 
 class CallCancelledError(CallError):
-    """The client cancelled the call, or the service is stopping."""
+    """The client cancelled the call."""
 
     code = "cancelled"
+
+
+class CallInterruptedError(CallError):
+    """The service stopped before the call ended; nobody cancelled it."""
+
+    code = "interrupted"
 
 
 class NotRecordedError(CallError):

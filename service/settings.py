@@ -293,6 +293,12 @@ def _check_wallets(settings: Settings) -> None:
             f"two wallets have the name {min(twice)!r}", remedy="Give each [[wallet]] a name of its own."
         )
     real = [source for source in settings.wallets if not source.simulated]
+    played = [source for source in settings.wallets if source.simulated]
+    if real and played:
+        raise SettingsError(
+            f"{real[0].provider} has a real key, and {played[0].provider} a simulator's; the two are never mixed",
+            remedy=f"Take one of the two keys away; a simulator's begins with {SIMULATOR_KEY}",
+        )
     if settings.simulate and real:
         raise SettingsError(
             f"simulate is on, and a real key of {real[0].provider} is set; the two are never mixed",

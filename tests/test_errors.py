@@ -9,7 +9,7 @@ from service import errors
 from service.errors import AttemptInDoubtError, ExaiError, ProviderRefusedError
 
 FAMILY = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ExaiError)]
-RETRYABLE = {"LedgerClosedError", "OverCapacityError", "ProviderUnreachableError"}
+RETRYABLE = {"LedgerClosedError", "OverCapacityError", "ProviderUnreachableError", "StoreFullError"}
 
 
 def made(kind: type[ExaiError]) -> ExaiError:

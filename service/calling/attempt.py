@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 
@@ -12,14 +13,13 @@ from service.calling.journal import Journal
 from service.calling.routing import Route
 from service.calling.wire import Head, LostError, UnsentError, Wire
 from service.core.entries import AcceptedEntry, End, IntentEntry
-from service.core.evidence import SALT_BYTES, Commitment, Timing, kept_headers
+from service.core.evidence import Commitment, Timing, kept_headers
 from service.core.record import SIMULATOR_HEADER
 from service.core.shapes import Answer, AnswerReader, Clock, Prepared
 from service.core.times import NS_PER_US
 from service.core.words import DoubtCause, UnsentReason
 
 ERROR_BODY_BYTES_MAX = 64 * 2**10
-_OK = 200
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Attempting:
             self._mark("first_byte_us")
         self._hash.update(chunk)
         self._body_bytes += len(chunk)
-        if self._head is None or self._head.status != _OK:
+        if self._head is None or self._head.status != HTTPStatus.OK:
             self._error_body += chunk[: ERROR_BODY_BYTES_MAX - len(self._error_body)]
             return
         for text in self._reader.feed(chunk):
@@ -213,8 +213,3 @@ class Attempting:
 
     def _elapsed_us(self) -> int:
         return (self._clock.monotonic_ns() - self._began_ns) // NS_PER_US
-
-
-def salted(entropy: Callable[[int], bytes]) -> bytes:
-    """Make a salt for one commitment."""
-    return entropy(SALT_BYTES)

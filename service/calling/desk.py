@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from service.calling.attempt import Attempting, Ended, salted
+from service.calling.attempt import Attempting, Ended
 from service.calling.faults import fault
 from service.calling.journal import Journal
 from service.calling.retry import RetryPolicy
@@ -16,7 +16,7 @@ from service.calling.wire import Wire
 from service.core import pricing
 from service.core.budget import input_tokens_max
 from service.core.entries import IntentEntry, SettlementEntry
-from service.core.evidence import commitment
+from service.core.evidence import SALT_BYTES
 from service.core.shapes import Ask, Clock, Completion
 from service.core.words import DoubtCause
 
@@ -61,21 +61,21 @@ class CallDesk:
 
     async def complete(self, ask: Ask) -> Completion:
         """Ask a model and wait for the settled answer; see the contract of `Desk`."""
-        made, retry_of, text_sent = 0, None, False
+        made = 0
+        retry_of: str | None = None
         while True:
             route = self._counter.router.route(ask, at_ns=self._counter.clock.now_ns())
-            attempting, attempt_id = self._prepare(ask, route, retry_of)
-            ended = await self._shielded(attempting)
-            made, retry_of, text_sent = made + 1, attempt_id, text_sent or ended.text_sent
+            ended = await self._shielded(self._prepare(ask, route, retry_of))
+            made, retry_of = made + 1, ended.entry.attempt_id
             if isinstance(ended.entry, SettlementEntry):
                 return _completion(route, ended, ended.entry)
             chance = int.from_bytes(self._counter.entropy(2), "big") / _CHANCES
-            pause_s = self._counter.retry.pause_s(ended.entry, made, text_sent=text_sent, chance=chance)
+            pause_s = self._counter.retry.pause_s(ended.entry, made, text_sent=ended.text_sent, chance=chance)
             if pause_s is None:
                 raise fault(ended.entry, route.provider)
             await self._counter.pause(pause_s)
 
-    def _prepare(self, ask: Ask, route: Route, retry_of: str | None) -> tuple[Attempting, str]:
+    def _prepare(self, ask: Ask, route: Route, retry_of: str | None) -> Attempting:
         """Write the request and the intent that must precede it."""
         counter, opened = self._counter, self._journal.opened
         max_output_tokens = ask.max_output_tokens or counter.max_output_tokens
@@ -83,13 +83,9 @@ class CallDesk:
         prepared = route.provider.prepare(
             ask, model=route.model, max_output_tokens=max_output_tokens, unique=unique
         )
-        salt = salted(counter.entropy)
-        request = commitment(salt, prepared.body)
-        self._journal.salts[request.sha256] = salt.hex()
-        attempt_id = counter.entropy(ID_BYTES).hex()
         intent = IntentEntry(
             tool_call_id=opened.tool_call_id,
-            attempt_id=attempt_id,
+            attempt_id=counter.entropy(ID_BYTES).hex(),
             number=0,  # the journal counts
             retry_of=retry_of,
             provider=route.provider.name,
@@ -100,24 +96,23 @@ class CallDesk:
             max_output_tokens=max_output_tokens,
             nonce=prepared.nonce,
             client_request_id=prepared.client_request_id,
-            request=request,
+            request=self._journal.committed(counter.entropy(SALT_BYTES), prepared.body),
             worst_case=pricing.worst_case(
                 input_tokens_max(message.content for message in ask.messages), max_output_tokens, route.row
             ),
             price_version=counter.router.price_version,
             simulated=route.wallet.simulated,
         )
-        attempting = Attempting(
+        return Attempting(
             wire=counter.wire,
             clock=counter.clock,
             journal=self._journal,
             route=route,
             prepared=prepared,
             intent=intent,
-            salt=salted(counter.entropy),
+            salt=counter.entropy(SALT_BYTES),
             on_text=ask.on_text,
         )
-        return attempting, attempt_id
 
     async def _shielded(self, attempting: Attempting) -> Ended:
         """Run an attempt to its written end, even if the call is cancelled meanwhile: then it is stopped first."""

@@ -6,6 +6,8 @@ a whole error that the provider's table knows  → refused
 anything else                                  → in doubt: it may have been billed
 """
 
+from http import HTTPStatus
+
 import msgspec
 
 from service.calling.routing import Route
@@ -27,7 +29,6 @@ from service.core.shapes import Answer, Refusal
 from service.core.usage import Usage, UsageFlag
 from service.core.words import DoubtCause
 
-_OK = 200
 _WORD_CHARS_MAX = 128
 _USAGE_CHARS_MAX = 4096
 _SIGNATURE_CHARS_MAX = 4096
@@ -66,7 +67,7 @@ def ending(seen: Outcome) -> End:
             message=_clean(seen, seen.failure.message),
             timing=seen.timing,
         )
-    if seen.status == _OK:
+    if seen.status == HTTPStatus.OK:
         answer = seen.answer
         if answer.usage is not None and (answer.complete or answer.finish_reason is not None):
             return _settled(seen, answer.usage)
@@ -91,7 +92,7 @@ def _settled(seen: Outcome, usage: Usage) -> SettlementEntry:
     return SettlementEntry(
         tool_call_id=seen.intent.tool_call_id,
         attempt_id=seen.intent.attempt_id,
-        status=_OK,
+        status=HTTPStatus.OK.value,
         usage=usage,
         usage_raw=(answer.usage_raw or "").replace(_key(seen), MASK)[:_USAGE_CHARS_MAX],
         usage_flags=flags,
@@ -143,7 +144,7 @@ def _doubt(seen: Outcome) -> tuple[DoubtCause, str]:
     answer = seen.answer
     if seen.failure is not None and isinstance(seen.failure, LostError):
         return seen.failure.cause, seen.failure.message
-    if seen.status != _OK or not answer.readable:
+    if seen.status != HTTPStatus.OK or not answer.readable:
         return DoubtCause.UNREADABLE_ANSWER, f"HTTP {seen.status} with a body that is not the provider's own"
     if answer.refusal is not None:
         return DoubtCause.STREAM_CUT, f"the provider broke off with an error: {answer.refusal.message}"

@@ -11,7 +11,8 @@ import logging
 import msgspec
 
 from service.core.entries import AcceptedEntry, AnswerEntry, End, IntentEntry, OfCall, ToolCallEntry
-from service.core.record import Attempt, Step, ToolCall
+from service.core.evidence import Commitment, commitment
+from service.core.record import Step, ToolCall
 from service.errors import LedgerError, NotRecordedError
 from service.ledger.ledger import Ledger
 
@@ -42,15 +43,20 @@ class Journal:
         self.intents = 0
         self.salts: dict[str, str] = {}  # hex salt by commitment digest; given to the caller, kept nowhere
 
-    async def intend(self, intent: IntentEntry) -> Attempt:
+    def committed(self, salt: bytes, content: bytes) -> Commitment:
+        """Commit to content, and keep the salt for the caller."""
+        made = commitment(salt, content)
+        self.salts[made.sha256] = salt.hex()
+        return made
+
+    async def intend(self, intent: IntentEntry) -> None:
         """Number an intent and make it durable. Only after this may its request be sent.
 
         Raises:
             NotRecordedError: it could not be made durable.
         """
         await self._turn()
-        record = await self._write(msgspec.structs.replace(intent, number=self.intents + 1))
-        return record.attempt(intent.attempt_id)
+        await self._write(msgspec.structs.replace(intent, number=self.intents + 1))
 
     def accept(self, entry: AcceptedEntry) -> None:
         """Note that headers arrived; nobody waits for it."""
@@ -68,6 +74,10 @@ class Journal:
         """
         await self._turn()
         return await self._write(answer)
+
+    def abandon(self, answer: AnswerEntry) -> None:
+        """Note the end of a call whose answer found no room and does not leave; written when there is some."""
+        self._hold(answer)
 
     async def _turn(self) -> None:
         """Wait until no append is under way: what it failed to write must come before what follows."""

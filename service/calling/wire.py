@@ -16,13 +16,14 @@ import aiohttp
 import msgspec
 from aiohttp.connector import Connection
 
+from service import VERSION
 from service.core.evidence import TlsPeer
 from service.core.redact import MASK, redacted
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.core.words import DoubtCause, UnsentReason
 
-USER_AGENT = "exai/0.1"
+USER_AGENT = f"exai/{VERSION}"
 _ERROR_CHARS_MAX = 200
 
 
@@ -262,8 +263,6 @@ def _unsent_reason(error: Exception) -> UnsentReason:
             return UnsentReason.NAME_NOT_RESOLVED
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return UnsentReason.TLS_FAILED
-        case TimeoutError():
-            return UnsentReason.CONNECT_TIMEOUT
         case _:
             return UnsentReason.CONNECTION_REFUSED
 

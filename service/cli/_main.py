@@ -51,7 +51,7 @@ def _words(commands: dict[str, Command], group: str) -> list[str]:
     return [name.partition("-")[2] for name in commands if name.startswith(f"{group}-")]
 
 
-def _add(parsers: "object", word: str, command: Command) -> None:
+def _add(parsers: object, word: str, command: Command) -> None:
     parser: ArgumentParser = parsers.add_parser(word, help=command.summary, description=command.summary)  # type: ignore[attr-defined] # argparse keeps the type of its sub-parsers private
     command.arguments(parser)
     parser.set_defaults(command=command)

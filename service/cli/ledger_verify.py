@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from service.cli._command import Command, add_settings, read_settings
+from service.errors import StoreError
 from service.ledger.export import read_export
 from service.ledger.reading import Reading
 from service.ledger.verify import Report, compare_rows, verify
@@ -21,8 +22,14 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     console = Console()
     if arguments.file is not None:
-        with arguments.file.open("rb") as file:
-            return _say(console, verify(read_export(file)), f"{arguments.file}")
+        try:
+            with arguments.file.open("rb") as file:
+                return _say(console, verify(read_export(file)), f"{arguments.file}")
+        except OSError as error:
+            raise StoreError(
+                f"{arguments.file} cannot be read: {error.strerror}",
+                remedy="Name a file that `exai ledger export` wrote, or none for the data folder.",
+            ) from error
     folder = read_settings(arguments).settings.data_dir
     reading = Reading(folder)
     try:

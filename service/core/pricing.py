@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -200,27 +201,20 @@ def _rates(label: str, stated: Row | Tier, request: str) -> Rates:
         raise PriceTableError(
             f"price row {label}: uncached_input, cached_input and output must be stated, or tiers"
         )
-    rates = Rates(
+    return Rates(
         uncached_input=stated.uncached_input,
         cached_input=stated.cached_input,
         cache_write=stated.uncached_input if stated.cache_write is None else stated.cache_write,
         output=stated.output,
         request=request,
     )
-    for name in (*_CLASSES, "request"):
-        if not _RATE.fullmatch(getattr(rates, name)):
-            found = getattr(rates, name)
-            raise PriceTableError(
-                f"price row {label}: {name} = {found!r} is no decimal"
-                f" with at most {_RATE_DIGITS_MAX} digits after the point"
-            )
-    return rates
 
 
 def _check(row: Row) -> None:
     if row.tiers and any(getattr(row, name) is not None for name in _CLASSES):
         raise PriceTableError(f"price row {row.label}: plain rates stand beside tiers; state one of them")
-    row.all_rates()
+    for rates in row.all_rates():
+        _check_rates(row, rates)
     try:
         Money(row.currency, 0)
         begins = utc_ns(row.valid_from) if row.valid_from else None
@@ -231,12 +225,22 @@ def _check(row: Row) -> None:
         raise PriceTableError(f"price row {row.label}: valid_to must come after valid_from")
 
 
+def _check_rates(row: Row, rates: Rates) -> None:
+    for name in (*_CLASSES, "request"):
+        found = getattr(rates, name)
+        if not _RATE.fullmatch(found):
+            raise PriceTableError(
+                f"price row {row.label}: {name} = {found!r} is no decimal"
+                f" with at most {_RATE_DIGITS_MAX} digits after the point"
+            )
+
+
 def _check_disjoint(rows: list[Row]) -> None:
     """Refuse two rows that are in force at once: the price would depend on their order."""
-    latest: int | None = None
-    first = True
-    for row in sorted(rows, key=lambda row: utc_ns(row.valid_from) if row.valid_from else -1):
-        begins = utc_ns(row.valid_from) if row.valid_from else -1
-        if not first and (latest is None or begins < latest):
+    for before, row in pairwise(sorted(rows, key=_begins)):
+        if before.valid_to is None or _begins(row) < utc_ns(before.valid_to):
             raise PriceTableError(f"price row {row.label}: another row of this model is in force at the same time")
-        latest, first = (utc_ns(row.valid_to) if row.valid_to else None), False
+
+
+def _begins(row: Row) -> int:
+    return utc_ns(row.valid_from) if row.valid_from else -1

@@ -15,7 +15,7 @@ from service.core.money import decimal_text, pico
 from service.core.record import Attempt, ToolCall
 from service.core.usage import Usage
 from service.core.verdict import Verdict, verdict
-from service.core.words import AttemptOutcome, CostStatus, VerdictWord, ZeroReason
+from service.core.words import AttemptOutcome, CostStatus, ZeroReason
 
 VERSION = 1
 SCHEMA_PATH = "/api/v1/receipt.schema.json"
@@ -86,22 +86,13 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         amount: cost of settled attempts.
         in_doubt_held: worst case of attempts in doubt; not spend.
-        in_doubt_estimate: a guess at the same; not spend.
+        in_doubt_estimate: a guess at the same; not spend. None where one of them has no estimate.
     """
 
     currency: str
     amount: str
     in_doubt_held: str
-    in_doubt_estimate: str
-
-
-class ReceiptVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the evidence says so far."""
-
-    word: VerdictWord
-    code: str
-    sentence: str
-    as_of: str
+    in_doubt_estimate: str | None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +107,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     attempts: tuple[ReceiptAttempt, ...]
     totals: tuple[Total, ...]
-    verdict: ReceiptVerdict
+    verdict: Verdict
     url: str
 
 
@@ -129,7 +120,6 @@ def receipt(call: ToolCall, *, as_of: str, console_url: str, salts: Mapping[str,
         console_url: where the console is reached, without a slash at the end.
         salts: hex salt by commitment digest, as far as they are still held.
     """
-    judged: Verdict = verdict(call, as_of=as_of)
     return Receipt(
         version=VERSION,
         tool_call_id=call.tool_call_id,
@@ -140,15 +130,23 @@ def receipt(call: ToolCall, *, as_of: str, console_url: str, salts: Mapping[str,
         simulated=any(attempt.simulated for attempt in call.attempts),
         attempts=tuple(_attempt(attempt, salts) for attempt in call.attempts),
         totals=totals(call),
-        verdict=ReceiptVerdict(word=judged.word, code=judged.code, sentence=judged.sentence, as_of=judged.as_of),
-        url=f"{console_url}/console/calls/{call.tool_call_id}",
+        verdict=verdict(call, as_of=as_of),
+        url=page_url(console_url, call.tool_call_id),
     )
+
+
+def page_url(console_url: str, tool_call_id: str) -> str:
+    """Say where a person finds a call's receipt."""
+    return f"{console_url}/console/calls/{tool_call_id}"
 
 
 def totals(call: ToolCall) -> tuple[Total, ...]:
     """Sum a call's attempts per currency, sorted by currency."""
     sums: dict[str, list[int]] = {}
+    unguessed: set[str | None] = set()
     for attempt in call.attempts:
+        if isinstance(attempt.end, DoubtEntry) and not _is_guessed(attempt.end):
+            unguessed.add(attempt.intent.worst_case.currency)
         for column, (currency, amount) in enumerate(_amounts(attempt)):
             if currency is not None and amount is not None:
                 sums.setdefault(currency, [0, 0, 0])[column] += pico(amount)
@@ -157,7 +155,7 @@ def totals(call: ToolCall) -> tuple[Total, ...]:
             currency=currency,
             amount=decimal_text(amount),
             in_doubt_held=decimal_text(held),
-            in_doubt_estimate=decimal_text(estimate),
+            in_doubt_estimate=None if currency in unguessed else decimal_text(estimate),
         )
         for currency, (amount, held, estimate) in sorted(sums.items())
     )
@@ -181,6 +179,10 @@ def _amounts(attempt: Attempt) -> tuple[tuple[str | None, str | None], ...]:
             return nothing, (worst.currency, worst.amount), guess
         case _:
             return nothing, nothing, nothing
+
+
+def _is_guessed(doubt: DoubtEntry) -> bool:
+    return doubt.estimate is not None and doubt.estimate.amount is not None
 
 
 def _attempt(attempt: Attempt, salts: Mapping[str, str]) -> ReceiptAttempt:

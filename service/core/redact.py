@@ -19,7 +19,11 @@ _FORMS = re.compile(
     """,
     re.VERBOSE,
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]+")
+# A terminal's colour codes go whole: what is left of one would end in a letter and hide the key behind it.
+_CONTROL = re.compile(
+    r"(?:\x1b\[[0-9;]*[A-Za-z]"
+    r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff])+"
+)
 
 
 def redacted(text: str, secrets: Iterable[str] = (), *, chars_max: int = TEXT_CHARS_MAX) -> str:

@@ -122,7 +122,6 @@ class Provider(Protocol):
         key_variables: environment variables that may hold the key, in order.
         base_url_variable: environment variable of the base URL.
         base_url: the default one.
-        simulator_path: path of the base URL at a simulator.
         default_model: asked when nobody names a model.
         kept_headers: lower-case names of response headers that are evidence and hold no secret.
     """
@@ -132,7 +131,6 @@ class Provider(Protocol):
     key_variables: tuple[str, ...]
     base_url_variable: str
     base_url: str
-    simulator_path: str
     default_model: str
     kept_headers: frozenset[str]
 

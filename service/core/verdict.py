@@ -9,8 +9,6 @@ from service.core.entries import DoubtEntry, RefusalEntry, SettlementEntry, Unse
 from service.core.record import Attempt, ToolCall
 from service.core.words import CostStatus, DoubtCause, VerdictWord, ZeroReason
 
-RULE_VERSION = 1
-
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """A word, the code of its reason, one sentence, and the time up to which evidence was weighed."""

@@ -18,11 +18,11 @@ from service.core.entries import AnyEntry, SystemEntry, ToolCallEntry
 from service.core.record import BrokenRecordError, Step, ToolCall
 from service.core.shapes import Clock
 from service.core.times import utc_text
-from service.errors import LedgerClosedError, LedgerFailedError, StoreBrokenError
+from service.errors import LedgerClosedError, LedgerFailedError, StoreBrokenError, StoreFullError
 from service.ledger import sweep
 from service.ledger.feed import Feed
 from service.ledger.rows import joined, rows
-from service.ledger.store import Line, Rows, Store, StoreFullError
+from service.ledger.store import Line, Rows, Store
 
 ENTRIES_PER_COMMIT_MAX = 1024
 WAITING_MAX = 2000
@@ -75,6 +75,7 @@ class Ledger:
         self._waiting = 0  # owned by the loop's thread; a cancelled waiter's entries still count
         self._closed = False
         self._failed: Exception | None = None  # set once, by the writer's thread
+        self._full = False  # what the last write found; owned by the writer's thread
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
 
     @property
@@ -91,6 +92,11 @@ class Ledger:
     def failed(self) -> bool:
         """Whether the disk failed: nothing is written any more."""
         return self._failed is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether the last write found no room on the disk."""
+        return self._full
 
     @property
     def waiting(self) -> int:
@@ -171,6 +177,7 @@ class Ledger:
             try:
                 self._commit(batch)
             except StoreFullError as error:
+                self._note_full(full=True)
                 self._wake([(append, error) for append in batch])
             except Exception as error:  # noqa: BLE001 - whatever it was, the file's state is unknown now
                 self._fail(batch, error)
@@ -204,6 +211,7 @@ class Ledger:
             self._store.append(lines, joined([one.rows for one in folded]))
             if self._store.next_index != goal:
                 raise StoreBrokenError(f"the store stands at index {self._store.next_index}, not {goal}")
+            self._note_full(full=False)
             for one in folded:
                 self._remember(one.calls)
             self._feed.offer([step for one in folded for step in one.steps])
@@ -251,6 +259,11 @@ class Ledger:
             lines.append(Line(index, entries.kind(entry), call_id, leaf, written))
             steps.append(Step(entry, call))
         return _Folded(append, lines, tuple(steps), calls, rows(steps))
+
+    def _note_full(self, *, full: bool) -> None:
+        if full is not self._full:
+            self._full = full
+            _log.warning("the disk of the ledger %s", "is full; calls are refused" if full else "has room again")
 
     def _remember(self, calls: dict[str, ToolCall]) -> None:
         for call_id, call in calls.items():

@@ -15,16 +15,16 @@ from service.core.record import Step, ToolCall
 from service.core.times import utc_ns, utc_text
 from service.errors import StoreError
 from service.ledger.rows import columns
-from service.ledger.sqlite import FILE_NAME
+from service.ledger.sqlite import FILE_NAME, unusable
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums
 
 PAGE_ROWS_MAX = 500
+OPEN = "open"
 _LINES_PER_READ = 1000
 _BUSY_TIMEOUT_MS = 5000
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 _OF_ATTEMPTS = ("provider", "model", "wallet")
 _OF_CALLS = ("tool", "client")
-OPEN = "open"
 _LINE = '"index", kind, tool_call_id, leaf_hash, entry'
 
 
@@ -87,7 +87,7 @@ class Reading:
     """A reader of one data folder. Its methods block and may be called from any thread.
 
     Raises:
-        StoreError: the folder holds no ledger.
+        StoreError: the folder holds no ledger; from every method, the file cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -247,7 +247,10 @@ class Reading:
         return [Line(*row) for row in self._read(query, first, count)]
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - what SQL gives
-        return list(self._connection().execute(query, values))
+        try:
+            return list(self._connection().execute(query, values))
+        except apsw.Error as error:
+            raise unusable(self._path, error) from error
 
     def _connection(self) -> apsw.Connection:
         """Give this thread's own connection: a connection shared by threads would share snapshots too."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from service.core.entries import AnswerEntry, DoubtEntry, Entry, SettlementEntry
+from service.core.entries import DoubtEntry, Entry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, Step, ToolCall
 from service.core.usage import Usage
@@ -146,7 +146,7 @@ def added(left: RollupSums, right: RollupSums) -> RollupSums:
 
 def _attempt_of(entry: Entry, call: ToolCall) -> Attempt | None:
     attempt_id = getattr(entry, "attempt_id", None)
-    return None if isinstance(entry, AnswerEntry) or attempt_id is None else call.attempt(attempt_id)
+    return None if attempt_id is None else call.attempt(attempt_id)
 
 
 def _pico(amount: str | None) -> int | None:

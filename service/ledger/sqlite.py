@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import apsw
 import msgspec
 
-from service.errors import StoreBrokenError, StoreError, StoreLockedError
+from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
 from service.ledger import rows as views
-from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store, StoreFullError
+from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
 
 SCHEMA_VERSION = 1
 FILE_NAME = "ledger.sqlite3"
@@ -165,7 +165,7 @@ class SqliteStore:
             self.next_index = self._next_index()
         except apsw.Error as error:
             self._closing.close()
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         except BaseException:
             self._closing.close()
             raise
@@ -199,7 +199,7 @@ class SqliteStore:
             for row in self._connection.execute(query):
                 yield Line(*row)
         except apsw.Error as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
 
     def has_call(self, tool_call_id: str) -> bool:
         """Look the call up."""
@@ -251,7 +251,7 @@ class SqliteStore:
         return 0 if last is None else int(last) + 1
 
 
-def _unusable(path: Path, error: apsw.Error) -> StoreError:
+def unusable(path: Path, error: apsw.Error) -> StoreError:
     """Say what is wrong with the file: a damaged one needs a backup, any other trouble must not suggest one."""
     if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SQLError):
         return StoreBrokenError(

@@ -16,14 +16,6 @@ from typing import Protocol
 import msgspec
 
 from service.core.words import AttemptOutcome
-from service.errors import LedgerError
-
-
-class StoreFullError(LedgerError):
-    """No space is left; nothing was written."""
-
-    code = "store_full"
-    retryable = True
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ CODES = {
     "unknown_tool": "TOOL_NOT_FOUND",
     "duplicate_id": "DUPLICATE",
     "over_capacity": "OVER_CAPACITY",
-    "timeout": "TIMEOUT",
 }
 """Our codes to the predecessor's; whatever is not here is an EXEC_ERROR. Ours stays in the metadata."""
 

@@ -69,7 +69,6 @@ class Glm:
     key_variables: tuple[str, ...] = ("GLM_API_KEY", "ZAI_API_KEY", "ZHIPUAI_API_KEY")
     base_url_variable = "GLM_BASE_URL"
     base_url = f"https://{USD_HOST}/api/paas/v4"
-    simulator_path = "/api/paas/v4"
     # The cheapest model of the current generation. It is paid: a free one would move no credit.
     default_model = "glm-5.3-flash"
     kept_headers = frozenset(
@@ -78,7 +77,6 @@ class Glm:
             "content-length",
             "content-type",
             "date",
-            "exai-simulator",
             "ga-traceid",
             "retry-after",
             "server",

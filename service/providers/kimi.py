@@ -68,7 +68,6 @@ class Kimi:
     key_variables: tuple[str, ...] = ("KIMI_API_KEY", "MOONSHOT_API_KEY")
     base_url_variable = "KIMI_BASE_URL"
     base_url = f"https://{USD_HOST}/v1"
-    simulator_path = "/v1"
     # The cheapest current model that is not for code alone. It is paid: a free one would move no credit.
     default_model = "kimi-k2.6"
     kept_headers = frozenset(
@@ -79,7 +78,6 @@ class Kimi:
             "content-length",
             "content-type",
             "date",
-            "exai-simulator",
             "msh-cache",
             "msh-context-cache-token-saved",
             "msh-cooldown-seconds",

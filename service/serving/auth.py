@@ -13,6 +13,8 @@ from service.serving.quiet import QuietLog
 
 CALL = "call"
 READ = "read"
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="exai"'}
+"""The headers that every answer with status 401 must carry."""
 _BEARER = "bearer"
 _QUERY_NAMES = frozenset(
     ("token", "access_token", "auth_token", "authorization", "bearer", "jwt", "api_key", "apikey", "exai_ws_token")

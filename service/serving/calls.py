@@ -6,7 +6,7 @@ settles and is closed. A cancel stops its tool and its attempt; its answer is wr
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,13 +15,19 @@ import msgspec
 from service.calling.desk import CallDesk, Counter
 from service.calling.journal import Journal
 from service.core.entries import AnswerEntry
-from service.core.evidence import SALT_BYTES, Commitment, commitment
-from service.core.receipt import receipt
-from service.core.record import ToolCall
+from service.core.evidence import SALT_BYTES
+from service.core.receipt import page_url, receipt
 from service.core.shapes import Clock, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
 from service.core.words import DoubtCause
-from service.errors import CallCancelledError, ExaiError, NotRecordedError, OverCapacityError
+from service.errors import (
+    CallCancelledError,
+    CallError,
+    CallInterruptedError,
+    ExaiError,
+    NotRecordedError,
+    OverCapacityError,
+)
 from service.ledger.ledger import Ledger
 from service.mcp.events import CallTool, ToolReply
 from service.serving.admission import Admission
@@ -55,6 +61,7 @@ class ToolCallRun:
 
         Raises:
             CallCancelledError: it was cancelled.
+            CallInterruptedError: the service stops.
         """
         try:
             if self._cancelled:
@@ -66,9 +73,17 @@ class ToolCallRun:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-            raise CallCancelledError("the call was cancelled") from None
+            raise self._why() from None
         finally:
             self._interruptible = False
+
+    def _why(self) -> CallError:
+        if self.cause is DoubtCause.STOPPING:
+            return CallInterruptedError(
+                "the service stopped before the call ended",
+                remedy="The receipt says what was sent. Ask again when the service is back.",
+            )
+        return CallCancelledError("the call was cancelled", remedy="The receipt says what was sent.")
 
 
 class ToolCalls:
@@ -146,7 +161,7 @@ class ToolCalls:
 
         async def work(run: ToolCallRun) -> None:
             with kept:
-                reply = await self._reply(run, tool, call.arguments, journal, on_text)
+                reply = await self._reply(journal, self._run(run, tool, call.arguments, journal, on_text))
             self._running.discard(run)
             if not run.done.done():  # whoever waited for it without a shield has cancelled it
                 run.done.set_result(reply)
@@ -166,21 +181,34 @@ class ToolCalls:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _reply(
-        self,
-        run: ToolCallRun,
-        tool: Tool,
-        arguments: Mapping[str, Any],
-        journal: Journal,
-        on_text: Callable[[str], None] | None,
-    ) -> ToolReply:
-        """Run a call and dress its end. Whatever goes wrong, a reply comes."""
+    async def _reply(self, journal: Journal, running: Awaitable[ToolReply]) -> ToolReply:
+        """Wait for a call's reply. Whatever goes wrong, one comes."""
         try:
-            return await self._run(run, tool, arguments, journal, on_text)
+            return await running
         except Exception as lost:  # noqa: BLE001 - without a written answer nothing may leave but this
-            if not isinstance(lost, NotRecordedError):
-                _log.exception("a call could not be closed", extra={"tool_call_id": journal.opened.tool_call_id})
+            if isinstance(lost, NotRecordedError):
+                return refusal(self._unrecorded(lost, journal))
+            _log.exception("a call could not be closed", extra={"tool_call_id": journal.opened.tool_call_id})
             return refusal(known(lost, journal.opened.tool_call_id))
+
+    def _unrecorded(self, lost: NotRecordedError, journal: Journal) -> NotRecordedError:
+        """Say whether money may have moved, and let the call be closed as failed once there is room."""
+        if not journal.intents:
+            return NotRecordedError(lost.message, remedy=f"{lost.remedy} Nothing was sent to a provider.".strip())
+        tool_call_id = journal.opened.tool_call_id
+        journal.abandon(
+            AnswerEntry(
+                tool_call_id=tool_call_id,
+                outcome=outcome(lost),
+                zero_reason=None,
+                error_code=lost.code,
+                response=None,
+                duration_us=None,
+            )
+        )
+        where = page_url(self._console_url, tool_call_id)
+        asked = f"A provider was asked and may have billed it: look at {where} before you ask again."
+        return NotRecordedError(lost.message, remedy=f"{lost.remedy} {asked}".strip())
 
     async def _run(
         self,
@@ -190,41 +218,18 @@ class ToolCalls:
         journal: Journal,
         on_text: Callable[[str], None] | None,
     ) -> ToolReply:
+        """Run the tool, close the call, and dress its end."""
         began_ns = self._clock.monotonic_ns()
-        result: ToolResult | None = None
-        error: ExaiError | None = None
+        end: ToolResult | ExaiError
         try:
             desk = CallDesk(self._counter, journal, why_stopped=lambda: run.cause)
-            result = await run.interruptible(tool.run(arguments, desk, on_text=on_text))
+            end = await run.interruptible(tool.run(arguments, desk, on_text=on_text))
         except Exception as raised:  # noqa: BLE001 - whatever a tool raises, its call must be closed
-            error = known(raised, journal.opened.tool_call_id)
-            if error is not raised:
+            end = known(raised, journal.opened.tool_call_id)
+            if end is not raised:
                 _log.exception("a tool failed", extra={"tool_call_id": journal.opened.tool_call_id})
         took_us = (self._clock.monotonic_ns() - began_ns) // NS_PER_US
-        record = await journal.close(self._answer(journal, result, error, took_us))
-        return self._dressed(record, journal, result, error)
-
-    def _answer(
-        self, journal: Journal, result: ToolResult | None, error: ExaiError | None, took_us: int
-    ) -> AnswerEntry:
-        return AnswerEntry(
-            tool_call_id=journal.opened.tool_call_id,
-            outcome=outcome(error),
-            zero_reason=None if journal.intents else zero_reason(error),
-            error_code=error.code if error else None,
-            response=self._committed(journal, result.text) if result else None,
-            duration_us=took_us,
-        )
-
-    def _committed(self, journal: Journal, text: str) -> Commitment:
-        salt = self._entropy(SALT_BYTES)
-        made = commitment(salt, text.encode())
-        journal.salts[made.sha256] = salt.hex()
-        return made
-
-    def _dressed(
-        self, record: ToolCall, journal: Journal, result: ToolResult | None, error: ExaiError | None
-    ) -> ToolReply:
+        record = await journal.close(self._answer(journal, end, took_us))
         shown: dict[str, Any] = msgspec.to_builtins(
             receipt(
                 record,
@@ -233,6 +238,21 @@ class ToolCalls:
                 salts=journal.salts,
             )
         )
-        if result is None or error is not None:
-            return refusal(error or known(RuntimeError(), journal.opened.tool_call_id), shown)
-        return ToolReply(content=(result.text,), structured=result.structured, receipt=shown)
+        if isinstance(end, ExaiError):
+            return refusal(end, shown)
+        return ToolReply(content=(end.text,), structured=end.structured, receipt=shown)
+
+    def _answer(self, journal: Journal, end: ToolResult | ExaiError, took_us: int) -> AnswerEntry:
+        error, response = None, None
+        if isinstance(end, ExaiError):
+            error = end
+        else:
+            response = journal.committed(self._entropy(SALT_BYTES), end.text.encode())
+        return AnswerEntry(
+            tool_call_id=journal.opened.tool_call_id,
+            outcome=outcome(error),
+            zero_reason=None if journal.intents else zero_reason(error),
+            error_code=error.code if error else None,
+            response=response,
+            duration_us=took_us,
+        )

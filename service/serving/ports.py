@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from service.errors import ExaiError
+from service.errors import ExaiError, InvalidArgumentsError, OverCapacityError
 from service.mcp.events import CallTool, Conversation, Events, RejectReason, ToolReply
 from service.mcp.terms import MIB
 from service.serving.auth import Caller, Tokens
@@ -18,7 +18,9 @@ from service.serving.quiet import QuietLog
 FRAME_RATE = "frame_rate"
 SLOW_READER = "slow_reader"
 ADMISSION = "admission"
-REJECTIONS = frozenset((*RejectReason, FRAME_RATE, SLOW_READER, "over_capacity", "invalid_arguments", ADMISSION))
+REJECTIONS = frozenset(
+    (*RejectReason, FRAME_RATE, SLOW_READER, OverCapacityError.code, InvalidArgumentsError.code, ADMISSION)
+)
 """Every word that `count_rejection` may be given; fit for a metric's label."""
 
 

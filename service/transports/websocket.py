@@ -12,7 +12,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from service.errors import UnauthorizedError
 from service.mcp.events import RejectReason
 from service.mcp.terms import Limits
-from service.serving.auth import Caller, bearer, names_token
+from service.serving.auth import CHALLENGE, Caller, bearer, names_token
 from service.serving.ports import Duplex, Mark, Parts
 from service.serving.pump import Pump
 
@@ -86,9 +86,7 @@ class WebSockets:
             return tokens.caller(bearer(header))
         except UnauthorizedError as error:
             self._parts.count_rejection(RejectReason.UNAUTHORIZED.value)
-            raise web.HTTPUnauthorized(
-                text=f"{error.message} {error.remedy}", headers={"WWW-Authenticate": 'Bearer realm="exai"'}
-            ) from None
+            raise web.HTTPUnauthorized(text=f"{error.message} {error.remedy}", headers=CHALLENGE) from None
 
     async def _serve(self, request: web.Request, caller: Caller | None) -> web.StreamResponse:
         if self._is_stopping:

@@ -16,12 +16,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.errors import UnauthorizedError
 from service.loopback import is_loopback
-from service.serving.auth import LOCAL, READ, Caller, Tokens, bearer
+from service.serving.auth import CHALLENGE, LOCAL, READ, Caller, Tokens, bearer
 from service.serving.keys import CALLER
 from service.serving.quiet import QuietLog
 from service.web.hosts import Hosts, split
 
 OPEN_PATHS = frozenset(("/", "/mcp", "/health/live", "/health/ready"))
+REASONS = frozenset(("host", "origin", "target", "unauthorized"))
+"""Every word that `count_rejection` may be given; fit for a metric's label."""
 
 
 def guard(
@@ -38,7 +40,7 @@ def guard(
         hosts: the names that are ours.
         tokens: who may read.
         is_bound_to_loopback: whether every port is bound to loopback.
-        count_rejection: is given `host`, `origin`, `target` or `unauthorized`.
+        count_rejection: is given a word of `REASONS`.
         quiet: where refusals are told, without a stranger's text.
     """
     told = quiet or QuietLog(logging.getLogger(__name__))
@@ -87,9 +89,7 @@ def _reader(request: web.Request, tokens: Tokens, *, is_bound_to_loopback: bool)
     try:
         caller = tokens.caller(bearer(header))
     except UnauthorizedError as error:
-        raise web.HTTPUnauthorized(
-            text=f"{error.message} {error.remedy}", headers={"WWW-Authenticate": 'Bearer realm="exai"'}
-        ) from None
+        raise web.HTTPUnauthorized(text=f"{error.message} {error.remedy}", headers=CHALLENGE) from None
     if READ not in caller.scopes:
         raise web.HTTPForbidden(text="This token may not read. Use one with the scope read.")
     return caller

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
@@ -9,8 +10,9 @@ from aiohttp import web
 from service.web.problems import wants_json
 
 _UNCACHED = {"Cache-Control": "no-store"}
-_OK = 200
-_UNAVAILABLE = 503
+
+Detail = dict[str, str | int | float | bool | None]
+"""Numbers of one part, for programs."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,13 +22,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         name: the part, one word.
         ok: whether it does what it should.
         sentence: how it is, for people; what to do when it is not well.
-        detail: numbers for programs.
+        detail: the same in numbers.
     """
 
     name: str
     ok: bool
     sentence: str
-    detail: dict[str, str | int | float | bool | None] = msgspec.field(default_factory=dict)
+    detail: Detail = msgspec.field(default_factory=dict)
 
 
 Ready = Callable[[], tuple[bool, Sequence[str]]]
@@ -46,7 +48,7 @@ def routes(*, ready: Ready, checks: Callable[[], Sequence[Check]]) -> list[web.R
 
     async def show_ready(request: web.Request) -> web.Response:
         is_ready, reasons = ready()
-        status = _OK if is_ready else _UNAVAILABLE
+        status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         if wants_json(request):
             return web.json_response(
                 {"ready": is_ready, "reasons": list(reasons)}, status=status, headers=_UNCACHED

@@ -6,16 +6,23 @@ import secrets
 
 import pytest
 
-from service.calling.attempt import Attempting, Ended, salted
+from service.calling.attempt import ERROR_BODY_BYTES_MAX, Attempting, Ended
 from service.calling.journal import Journal
 from service.calling.wire import Head, Watcher, Wire
-from service.core.entries import DoubtEntry, IntentEntry, SettlementEntry, UnsentEntry, WorstCase
+from service.core.entries import (
+    DoubtEntry,
+    End,
+    IntentEntry,
+    RefusalEntry,
+    SettlementEntry,
+    UnsentEntry,
+    WorstCase,
+)
 from service.core.evidence import SALT_BYTES, commitment
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.core.words import DoubtCause, UnsentReason
-from service.errors import NotRecordedError
-from service.ledger.store import StoreFullError
+from service.errors import NotRecordedError, StoreFullError
 from tests.rig import BEGUN_NS, WAIT_S, FixedDay, Rig, ask
 
 BODY = (
@@ -102,6 +109,15 @@ async def test_settled(lab: Rig) -> None:
     milestones = [timing.connected_us, timing.headers_us, timing.first_byte_us, timing.ended_us]
     assert milestones == sorted(milestones, key=lambda us: us or 0)
     assert "hi" == ended.answer.text
+
+
+@pytest.mark.parametrize(("more_bytes", "kind"), [(0, RefusalEntry), (1, DoubtEntry)])
+async def test_error_body_is_bounded(lab: Rig, more_bytes: int, kind: type[End]) -> None:
+    """Of an error no more is kept than its limit; what is cut off is no complete error, so nothing is refused."""
+    head, tail = b'{"error":{"type":"server_error","message":"', b'"}}'
+    padding = b"x" * (ERROR_BODY_BYTES_MAX + more_bytes - len(head) - len(tail))
+    ended = await run(lab, "connected", 500, head + padding, tail)
+    assert isinstance(ended.entry, kind)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +216,3 @@ async def test_not_recorded(lab: Rig) -> None:
     with pytest.raises(NotRecordedError):
         await asyncio.wait_for(attempting(lab, journal, wire).run(), WAIT_S)
     assert not wire.reached.is_set()
-
-
-def test_salt() -> None:
-    """A salt is as long as evidence wants it, from the entropy it is given."""
-    assert b"\x07" * SALT_BYTES == salted(lambda count: b"\x07" * count)

@@ -8,9 +8,9 @@ import pytest
 
 from service.calling.journal import Journal
 from service.core.entries import AcceptedEntry, AnswerEntry, IntentEntry, OfCall, SettlementEntry
+from service.core.evidence import commitment
 from service.core.record import ToolCall
-from service.errors import LedgerFailedError, NotRecordedError
-from service.ledger.store import StoreFullError
+from service.errors import LedgerFailedError, NotRecordedError, StoreFullError
 from tests.rig import WAIT_S, Rig
 
 if TYPE_CHECKING:
@@ -166,3 +166,11 @@ async def test_entry_not_allowed(call: Call, caplog: pytest.LogCaptureFixture) -
     assert "BrokenRecordError" in caplog.text
     call.settle()
     await call.close()
+
+
+async def test_salts(lab: Rig) -> None:
+    """What is committed to can be shown by whoever has the salt."""
+    journal = lab.journal()
+    made = journal.committed(b"salt", b"a short text")
+    assert commitment(b"salt", b"a short text") == made
+    assert {made.sha256: b"salt".hex()} == journal.salts

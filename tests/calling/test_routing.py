@@ -1,5 +1,7 @@
 """Routing: which wallet, model and price row a request goes to, and what is refused before it is sent."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from service.calling.routing import Router
@@ -12,7 +14,7 @@ from tests.rig import BEGUN_NS, PRICES, PROVIDERS, ask
 def keyed(name: str, key: str = "sim-one", host: str = "http://127.0.0.1:9100") -> Wallet:
     """Make a wallet of a provider."""
     provider = PROVIDERS[name]
-    return wallet(provider, key, base_url=host + provider.simulator_path)
+    return wallet(provider, key, base_url=host + urlsplit(provider.base_url).path)
 
 
 BOTH = Router(PROVIDERS, [keyed("kimi"), keyed("glm")], PRICES)

@@ -193,11 +193,11 @@ async def test_a_strangers_text_stays_text(
 
 async def test_csv_cells_are_no_formulas(books: "Books", browser: "Browser", made: "Made") -> None:
     """A cell that a spreadsheet would run begins with an apostrophe."""
-    for text in ("=cmd()", "+1", "-1", "@x", "\tx", "\rx"):
+    for text in ("=cmd()", "+1", "-1", "@x", "\tx", "\rx", "\nx"):
         await books.write(made.tool_call(client=text), made.answer(zero_reason=ZeroReason.CACHED))
     answer = await browser.get("/console/calls.csv")
     rows = list(csv.DictReader(io.StringIO(await answer.text(), newline="")))
-    assert {"'=cmd()", "'+1", "'-1", "'@x", "'\tx", "'\rx"} == {row["client"] for row in rows}
+    assert {"'=cmd()", "'+1", "'-1", "'@x", "'\tx", "'\rx", "'\nx"} == {row["client"] for row in rows}
 
 
 async def test_an_empty_ledger_teaches(shows: "Shows") -> None:

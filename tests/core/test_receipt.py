@@ -187,7 +187,7 @@ def test_a_salt_is_given_only_while_it_is_held(made: "Made") -> None:
 
 
 def test_totals_stand_per_currency_and_apart_from_doubt(made: "Made") -> None:
-    """Currencies are never added; what is held or guessed for attempts in doubt is no spend."""
+    """Currencies are never added; what is held or guessed is no spend; no guess is no zero."""
     yuan = WorstCase(input_tokens=1, output_tokens=1, currency="CNY", amount="7")
     unpriced = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
     call = made.call(
@@ -201,7 +201,7 @@ def test_totals_stand_per_currency_and_apart_from_doubt(made: "Made") -> None:
         made.intent(8),
     )
     expected = (
-        Total(currency="CNY", amount="0", in_doubt_held="7", in_doubt_estimate="0"),
+        Total(currency="CNY", amount="0", in_doubt_held="7", in_doubt_estimate=None),
         Total(currency="USD", amount="0.250000000001", in_doubt_held="1.5", in_doubt_estimate="0.125"),
     )
     assert expected == totals(call)

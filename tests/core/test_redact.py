@@ -53,6 +53,11 @@ def test_known_forms_are_masked(secret: str) -> None:
     assert f"Your key {MASK} is suspended" == redacted(f"Your key {secret} is suspended")
 
 
+def test_a_colour_code_hides_no_key() -> None:
+    """The letter that ends a terminal's code is no part of a word."""
+    assert f"a {MASK} b" == redacted("a\x1b[1;31msk-abcdefghijklmnop\x1b[0mb")
+
+
 @pytest.mark.parametrize("text", ["risk-assessment", "ask-me", "task-1234567", "the bearer", "organisation"])
 def test_ordinary_words_stay(text: str) -> None:
     """A word that only resembles a key is left alone."""
@@ -63,7 +68,7 @@ def test_ordinary_words_stay(text: str) -> None:
     ("text", "shown"),
     [
         ("a\r\nb\tc", "a b c"),
-        ("  a\x00\x1b[31m  ", "a [31m"),
+        ("  a\x00\x1b[31m  ", "a"),
         ("left\u202eright", "left right"),
         ("half \ud800 pair", "half   pair"),
         ("zero\u200bwidth\ufeff", "zero width"),

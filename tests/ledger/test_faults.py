@@ -7,10 +7,9 @@ import pytest
 
 from service.core.entries import kind as kind_of
 from service.core.words import AttemptOutcome, ToolOutcome
-from service.errors import LedgerFailedError
+from service.errors import LedgerFailedError, StoreFullError
 from service.ledger.reading import CallFilter, CallLine, Reading
 from service.ledger.sqlite import SqliteStore
-from service.ledger.store import StoreFullError
 from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:
@@ -98,8 +97,10 @@ async def test_a_full_disk_is_survived_at_every_step(
                 store.fault = (kind, StoreFullError("the disk is full"), False)
                 with pytest.raises(StoreFullError):
                     await ledger.append(*entries)
+                assert ledger.full
                 store.fault = None
             await ledger.append(*entries)
+            assert not ledger.full
         assert not ledger.failed
     (call,) = read_whole(folder)
     assert call.call.outcome == ToolOutcome.OK

@@ -12,10 +12,9 @@ import apsw
 import pytest
 
 from service.core.entries import SystemEntry
-from service.errors import StoreBrokenError, StoreError, StoreLockedError
+from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
 from service.ledger.reading import CallFilter, Reading
 from service.ledger.sqlite import FILE_NAME, SCHEMA_VERSION, SqliteStore
-from service.ledger.store import StoreFullError
 from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:
@@ -48,11 +47,12 @@ def test_a_second_process_is_refused(folder: Path) -> None:
 
 
 def test_what_is_written_is_private_and_synced(folder: Path) -> None:
-    """Folder and file belong to their user alone; the log is write-ahead with full synchronisation."""
+    """Folder and file belong to their user alone; the log is write-ahead and synced; no schema is trusted."""
     store = open_store(folder)
     assert [0o700, 0o600] == [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / FILE_NAME)]
     pragma = store._connection.pragma
     assert ("wal", 2, 1) == (pragma("journal_mode"), pragma("synchronous"), pragma("fullfsync"))
+    assert 0 == pragma("trusted_schema")
     store.close()
 
 

@@ -109,7 +109,7 @@ def test_the_predecessor_writes_one_frame(reply: ToolReply, expected: dict[str, 
 
 @pytest.mark.parametrize(
     ("code", "theirs"),
-    [("unknown_tool", "TOOL_NOT_FOUND"), ("timeout", "TIMEOUT"), ("provider_refused", "EXEC_ERROR")],
+    [("unknown_tool", "TOOL_NOT_FOUND"), ("over_capacity", "OVER_CAPACITY"), ("provider_refused", "EXEC_ERROR")],
 )
 def test_the_predecessors_codes_are_few(code: str, theirs: str) -> None:
     """A code the predecessor does not know is an EXEC_ERROR, and ours is kept beside it."""

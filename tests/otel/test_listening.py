@@ -185,7 +185,9 @@ def test_a_step_that_cannot_be_told_costs_no_other(
         views.spans.counts().faults,
     )
     assert views.broken() == ("calls without spans = 0: 1 ≠ 0", "closed calls = server spans: 2 ≠ 1")
-    assert [f"tool call {1:032x} has no spans"] == [record.getMessage() for record in caplog.records]
+    assert [("a tool call has no spans", f"{1:032x}")] == [
+        (record.getMessage(), vars(record)["tool_call_id"]) for record in caplog.records
+    ]
 
 
 def test_a_call_whose_opening_was_never_seen_is_a_fault(
@@ -196,4 +198,4 @@ def test_a_call_whose_opening_was_never_seen_is_a_fault(
     views.take(log.add(made.intent(), made.settlement(), made.answer()))
     assert views.numbers.counts().faults == 3
     assert "steps not counted = 0: 3 ≠ 0" in views.broken()
-    assert caplog.records[0].getMessage() == "the entry at index 1 was not counted"
+    assert ("an entry was not counted", 1) == (caplog.records[0].getMessage(), vars(caplog.records[0])["index"])

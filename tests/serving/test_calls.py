@@ -4,14 +4,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from service.calling.journal import Journal
 from service.core.shapes import Ask, Desk, Message
 from service.core.words import AttemptOutcome, ToolOutcome, ZeroReason
-from service.errors import InvalidArgumentsError, OverCapacityError
-from service.ledger.store import StoreFullError
+from service.errors import InvalidArgumentsError, OverCapacityError, StoreFullError
 from service.simulator.faults import CutStream, Error
 from tests.rig import WAIT_S
 from tests.serving.running import Service, checked, for_ever, serving
@@ -164,6 +165,20 @@ async def test_not_recorded(service: Service, kind: str) -> None:
         assert ZeroReason.UNAVAILABLE == checked(reply)["zero_reason"]
     else:
         assert reply.receipt is None
+        assert "may have billed it" in reply.error.remedy
+
+
+async def test_not_recorded_is_closed_later(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose answer found the disk full is closed as failed, by itself, once there is room."""
+    monkeypatch.setattr("service.serving.calls.Journal", partial(Journal, again_s=0.01))
+    service.lab.store.fault = ("answer", StoreFullError("the disk is full", remedy="Make room."), 1)
+    await service.reply()
+    async with asyncio.timeout(WAIT_S):
+        while not service.answers:  # noqa: ASYNC110 - another thread writes; it knows no event
+            await asyncio.sleep(0.001)
+    assert [("failed", None)] == service.answers
+    assert ["not_recorded"] == [entry["error_code"] for entry in service.lab.written("answer")]
+    assert 1 == len(service.lab.written("settlement"))
 
 
 async def test_text_arrives(service: Service) -> None:
@@ -188,3 +203,12 @@ async def test_reply_that_cannot_be_dressed(
     assert reply.error is not None
     assert "internal" == reply.error.code
     assert "a call could not be closed" in caplog.text
+
+
+async def test_never_recorded(service: Service) -> None:
+    """A call of which nothing could be written says that nothing was sent, and leaves nothing."""
+    service.lab.store.fault = ("tool_call", StoreFullError("the disk is full", remedy="Make room."), 2)
+    reply = await service.reply()
+    assert reply.error is not None
+    assert "Make room. Nothing was sent to a provider." == reply.error.remedy
+    assert ([], []) == (service.lab.store.commits, service.lab.books)

@@ -95,8 +95,10 @@ async def test_drain_stops(service: Service) -> None:
     run = service.begin("scripted")
     await asyncio.wait_for(service.scripted.begun.wait(), WAIT_S)
     await asyncio.wait_for(service.calls.drain(0), WAIT_S)
-    assert run.done.result().is_error
-    assert [("cancelled", "cancelled")] == service.answers
+    told = run.done.result().error
+    assert told is not None
+    assert ("interrupted", True) == (told.code, bool(told.remedy))
+    assert [("failed", "unavailable")] == service.answers
 
 
 async def test_drain_stops_an_attempt(service: Service) -> None:
@@ -107,6 +109,9 @@ async def test_drain_stops_an_attempt(service: Service) -> None:
     await asyncio.wait_for(service.calls.drain(0), WAIT_S)
     assert ["in_doubt"] == [one["outcome"] for one in checked(run.done.result())["attempts"]]
     assert ["stopping"] == [entry["cause"] for entry in service.lab.written("doubt")]
+    assert [("failed", "interrupted")] == [
+        (entry["outcome"], entry["error_code"]) for entry in service.lab.written("answer")
+    ]
 
 
 async def test_cancel_storm() -> None:

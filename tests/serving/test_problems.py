@@ -13,6 +13,7 @@ MAP: list[tuple[type[ExaiError], ToolOutcome, ZeroReason]] = [
     (errors.NoWalletError, ToolOutcome.FAILED, ZeroReason.NO_WALLET),
     (errors.ProviderUnreachableError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
     (errors.CallCancelledError, ToolOutcome.CANCELLED, ZeroReason.CANCELLED),
+    (errors.CallInterruptedError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
     (errors.NotRecordedError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
     (errors.InternalError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
 ]

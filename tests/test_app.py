@@ -1,0 +1,56 @@
+"""The parts put together: what only the whole application can show."""
+
+from pathlib import Path
+
+import aiohttp
+
+from service.app import running
+from service.secret import Secret
+from service.settings import Settings, WalletSource
+
+KEY = Secret("sim-local")
+
+
+async def test_the_console_is_found_without_its_slash(tmp_path: Path) -> None:
+    """`/console` and `/console/` both lead to the list of calls."""
+    source = WalletSource(provider="kimi", key=KEY, base_url="http://127.0.0.1:9/v1")
+    settings = Settings(port=0, data_dir=tmp_path, wallets=(source,))
+    async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
+        for path in ("/console", "/console/"):
+            async with http.get(service.url + path) as answer:
+                assert (200, "/console/calls") == (answer.status, answer.url.path)
+
+
+async def test_allowed_hosts_are_answered(tmp_path: Path) -> None:
+    """The names that the operator allows reach the guard; any other is none of ours."""
+    settings = Settings(port=0, data_dir=tmp_path, allowed_hosts=("exai.example",))
+    async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
+        port = service.url.rpartition(":")[2]
+        for name, status in (("exai.example", 200), ("other.example", 421)):
+            async with http.get(f"{service.url}/health/live", headers={"Host": f"{name}:{port}"}) as answer:
+                assert status == answer.status
+
+
+async def test_a_part_on_a_port_of_its_own(tmp_path: Path) -> None:
+    """What is moved is found there, and no longer on the main port."""
+    settings = Settings(port=0, console_port=0, data_dir=tmp_path)
+    async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
+        assert service.url != service.console_url
+        for root, status in ((service.url, 404), (service.console_url, 200)):
+            async with http.get(f"{root}/console/calls") as answer:
+                assert status == answer.status
+
+
+async def test_readiness_ends_with_the_first_word_of_a_stop(tmp_path: Path) -> None:
+    """Whoever routes calls learns that none are begun any more, while the process still lives."""
+    async with (
+        running(Settings(port=0, data_dir=tmp_path), environ={}) as service,
+        aiohttp.ClientSession() as http,
+    ):
+        for path, status in (("/health/ready", 200), ("/health/live", 200)):
+            async with http.get(service.url + path) as answer:
+                assert status == answer.status
+        await service.calls.drain(0)
+        for path, status in (("/health/ready", 503), ("/health/live", 200)):
+            async with http.get(service.url + path) as answer:
+                assert status == answer.status
