@@ -21,6 +21,8 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
         open_attempts: those of them that are open, counted one by one.
         ended_in_open_calls: those of them that ended while their call is still open.
         swept_attempts: attempts of earlier epochs that ended in this one: in doubt, or never sent.
+        counted_calls, counted_attempts: what the counters of closed tool calls and of ended attempts hold
+            at this index, over all their series; floats, as the counters are.
         faults: steps that could not be counted, a fault of ours.
     """
 
@@ -37,6 +39,8 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
     open_attempts: int = 0
     ended_in_open_calls: int = 0
     swept_attempts: int = 0
+    counted_calls: float = 0
+    counted_attempts: float = 0
     faults: int = 0
 
     @property
@@ -73,9 +77,11 @@ def unbalanced(record: RecordCounts, spans: SpanCounts) -> tuple[str, ...]:
     The two counts are compared with each other only when both saw the log up to the same index: between
     two listeners a step is always seen by one of them first.
     """
-    equations = [
+    equations: list[tuple[str, float, float]] = [
         ("admitted = closed + open", record.admitted, record.closed + record.open_calls),
         ("intents = ended + open", record.intents, record.ended + record.open_attempts),
+        ("tool calls counted = closed + swept calls", record.counted_calls, record.closed + record.swept_calls),
+        ("attempts counted = ended + swept attempts", record.counted_attempts, record.ended + record.swept_attempts),
         ("steps not counted = 0", record.faults, 0),
         ("calls without spans = 0", spans.faults, 0),
         (

@@ -36,7 +36,8 @@ class MetricsListener:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._lock = threading.Lock()  # guards the counts against whoever reads them from another thread
+        # Held while a step moves counts and counters, so that no reader in another thread sees them one step apart.
+        self._lock = threading.Lock()
         self._counts = RecordCounts()
         self._open: dict[str, _OpenCall] = {}
 
@@ -52,13 +53,16 @@ class MetricsListener:
                     self._add(faults=1)
 
     def counts(self) -> RecordCounts:
-        """Say what was seen, as of one step."""
+        """Say what was seen and what the counters hold, as of one step."""
         with self._lock:
+            calls, attempts = self._metrics.counted()
             return msgspec.structs.replace(
                 self._counts,
                 open_calls=len(self._open),
                 open_attempts=sum(len(call.open_attempts) for call in self._open.values()),
                 ended_in_open_calls=sum(call.ended for call in self._open.values()),
+                counted_calls=calls,
+                counted_attempts=attempts,
             )
 
     def _take(self, step: Step) -> None:

@@ -117,6 +117,10 @@ class Metrics:
         """Count a request that was turned away before admission."""
         self._rejections.labels(_known(reason, self._labels.rejections)).inc()
 
+    def counted(self) -> tuple[float, float]:
+        """Say what the counters of (closed tool calls, ended attempts) hold, each summed over all its series."""
+        return _total(self._calls), _total(self._attempts)
+
     def render(self, accept: str | None) -> tuple[bytes, str]:
         """Write all metrics as (body, content type): OpenMetrics when the Accept header asks for it.
 
@@ -260,6 +264,11 @@ def _token_counts(usage: Usage) -> tuple[int, int, int, int]:
 
 def _known(value: str, values: tuple[str, ...]) -> str:
     return value if value in values else OTHER
+
+
+def _total(counter: Counter) -> float:
+    """Sum what a counter shows of itself: what a scrape would read, not what we believe we counted."""
+    return sum(sample.value for family in counter.collect() for sample in family.samples)
 
 
 def _stand(counter: Counter, series: Iterable[tuple[str, ...]]) -> None:

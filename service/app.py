@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import apsw
 from aiohttp import web
@@ -84,6 +85,7 @@ class SystemClock:
 class Kept:
     """What keeps the record, and what derives from it."""
 
+    folder: Path
     ledger: Ledger
     reading: Reading
     feed: Feed
@@ -206,7 +208,8 @@ async def _keep(
     stack.push_async_callback(ledger.close)
     if swept := await ledger.start(detail):
         _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
-    return Kept(ledger, reading, feed, spans, metrics, lambda: unbalanced(counted.counts(), traced.counts()))
+    balance = lambda: unbalanced(counted.counts(), traced.counts())
+    return Kept(settings.data_dir, ledger, reading, feed, spans, metrics, balance)
 
 
 def _mount(app: web.Application, part: str, service: Service, sockets: WebSockets, clock: Clock) -> None:
@@ -233,7 +236,8 @@ def _mount(app: web.Application, part: str, service: Service, sockets: WebSocket
                 lambda: checks.feed(kept.feed),
                 lambda: _spans_check(kept.spans),
             )
-            app.add_routes(health.routes(ready=_ready(kept.ledger, service.calls), checks=looks))
+            ready = checks.ready(kept.ledger, kept.folder, is_stopping=lambda: service.calls.stopping)
+            app.add_routes(health.routes(ready=ready, checks=looks))
         case "metrics":
             app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
         case _:
@@ -325,18 +329,6 @@ def _start_detail(prices: PriceTable, wallets: tuple[Wallet, ...]) -> dict[str, 
         "price_version": prices.version,
         "wallets": ", ".join(f"{wallet.name} at {wallet.host}" for wallet in wallets),
     }
-
-
-def _ready(ledger: Ledger, calls: ToolCalls) -> health.Ready:
-    def ready() -> tuple[bool, list[str]]:
-        reasons = []
-        if ledger.failed:
-            reasons.append("The ledger's disk failed; see /health.")
-        if calls.stopping:
-            reasons.append("The service is stopping.")
-        return not reasons, reasons
-
-    return ready
 
 
 def _caught_up(feed: Feed) -> Callable[[], Awaitable[None]]:

@@ -1,13 +1,51 @@
-"""What `/health` looks at. Every check can fail, and says in its sentence what then is to be done."""
+"""What `/health` and `/health/ready` look at. Every check can fail, and its sentence says what then is to be done."""
 
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from service.core.wallet import Wallet
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.web.health import Check, Detail
+from service.web.health import Check, Detail, Ready
 
 LAG_STEPS_MAX = 10_000
+FREE_BYTES_MIN = 8 * 1024 * 1024
+
+
+def free_bytes(folder: Path) -> int:
+    """Say how many bytes may still be written to a folder's disk.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
+    return shutil.disk_usage(folder).free
+
+
+def ready(
+    ledger: Ledger,
+    folder: Path,
+    *,
+    is_stopping: Callable[[], bool],
+    free_bytes: Callable[[Path], int] = free_bytes,
+) -> Ready:
+    """Look whether tool calls are taken.
+
+    Only a write that succeeds clears the ledger's flag of a full disk, and who is not ready gets no call that would
+    write. So the flag counts for as long as the folder has less than `FREE_BYTES_MIN`, and no longer.
+    """
+
+    def look() -> tuple[bool, list[str]]:
+        reasons = []
+        if ledger.failed:
+            reasons.append("The ledger's disk failed; see /health.")
+        if ledger.full and not _has_room(folder, free_bytes):
+            reasons.append(f"The disk is full, no call can be recorded: free space in the data folder {folder}.")
+        if is_stopping():
+            reasons.append("The service is stopping.")
+        return not reasons, reasons
+
+    return look
 
 
 def store(ledger: Ledger) -> Check:
@@ -56,6 +94,13 @@ def wallets(found: Sequence[Wallet]) -> Check:
     named = ", ".join(f"{wallet.name} at {wallet.host}" for wallet in found)
     simulated = "SIMULATED: no real provider is asked. " if any(wallet.simulated for wallet in found) else ""
     return Check(name="wallets", ok=True, sentence=f"{simulated}{named}.", detail=detail)
+
+
+def _has_room(folder: Path, free_bytes: Callable[[Path], int]) -> bool:
+    try:
+        return free_bytes(folder) >= FREE_BYTES_MIN
+    except OSError:
+        return False
 
 
 def every(*looks: Callable[[], Check]) -> Callable[[], Sequence[Check]]:

@@ -224,6 +224,10 @@ class NotRecordedError(CallError):
 
     code = "not_recorded"
 
+    def __init__(self, message: str, *, remedy: str = "", retryable: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retryable = retryable
+
 
 class InternalError(CallError):
     """A fault of ours. Its text stays in the log; the caller sees a reference."""

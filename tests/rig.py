@@ -18,7 +18,7 @@ from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
 from service.core.entries import AnswerEntry, AnyEntry, ToolCallEntry
-from service.core.evidence import Commitment
+from service.core.evidence import SALT_BYTES, Commitment
 from service.core.pricing import PriceTable, parse_rows
 from service.core.record import Step, ToolCall
 from service.core.shapes import Ask, Completion, Message, Provider
@@ -164,7 +164,7 @@ class Rig:
             parent_span_id=None,
             parent_sampled=None,
         )
-        self.journals.append(Journal(self.ledger, opened, **changed))
+        self.journals.append(Journal(self.ledger, opened, salt=secrets.token_bytes(SALT_BYTES), **changed))
         return self.journals[-1]
 
     async def complete(self, asked: Ask, journal: Journal | None = None) -> Completion | CallError:

@@ -42,7 +42,6 @@ class Attempting:
         route: where it goes.
         prepared: what is sent.
         intent: what is written first.
-        salt: for the commitment to the answer.
         on_text: gets the answer's text as it arrives; None reads a whole answer.
     """
 
@@ -55,7 +54,6 @@ class Attempting:
         route: Route,
         prepared: Prepared,
         intent: IntentEntry,
-        salt: bytes,
         on_text: Callable[[str], None] | None,
     ) -> None:
         self._wire = wire
@@ -64,10 +62,9 @@ class Attempting:
         self._route = route
         self._prepared = prepared
         self._intent = intent
-        self._salt = salt
         self._on_text = on_text
         self._reader: AnswerReader = route.provider.reader(stream=intent.stream)
-        self._hash = hashlib.sha256(salt)
+        self._hash = hashlib.sha256(journal.salt)
         self._body_bytes = 0
         self._error_body = bytearray()
         self._head: Head | None = None
@@ -187,14 +184,11 @@ class Attempting:
     def _failed(self, error: Exception) -> UnsentError | LostError:
         message = f"the service failed ({type(error).__name__})"
         if "connected_us" not in self._at_us:
-            return UnsentError(UnsentReason.STOPPING, message)
-        cause = DoubtCause.CONNECTION_LOST if self._head is None else DoubtCause.STREAM_CUT
-        return LostError(cause, message)
+            return UnsentError(UnsentReason.SERVICE_FAILED, message)
+        return LostError(DoubtCause.SERVICE_FAILED, message)
 
     def _outcome(self, failure: UnsentError | LostError | None, answer: Answer) -> Outcome:
         response = Commitment(self._hash.hexdigest(), self._body_bytes) if self._head else None
-        if response is not None:
-            self._journal.salts[response.sha256] = self._salt.hex()
         return Outcome(
             route=self._route,
             intent=self._intent,

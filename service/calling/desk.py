@@ -16,7 +16,6 @@ from service.calling.wire import Wire
 from service.core import pricing
 from service.core.budget import input_tokens_max
 from service.core.entries import IntentEntry, SettlementEntry
-from service.core.evidence import SALT_BYTES
 from service.core.shapes import Ask, Clock, Completion
 from service.core.words import DoubtCause
 
@@ -96,7 +95,7 @@ class CallDesk:
             max_output_tokens=max_output_tokens,
             nonce=prepared.nonce,
             client_request_id=prepared.client_request_id,
-            request=self._journal.committed(counter.entropy(SALT_BYTES), prepared.body),
+            request=self._journal.committed(prepared.body),
             worst_case=pricing.worst_case(
                 input_tokens_max(message.content for message in ask.messages), max_output_tokens, route.row
             ),
@@ -110,7 +109,6 @@ class CallDesk:
             route=route,
             prepared=prepared,
             intent=intent,
-            salt=counter.entropy(SALT_BYTES),
             on_text=ask.on_text,
         )
 

@@ -67,21 +67,22 @@ def ending(seen: Outcome) -> End:
             message=_clean(seen, seen.failure.message),
             timing=seen.timing,
         )
-    if seen.status == HTTPStatus.OK:
+    if seen.status == HTTPStatus.OK and seen.response is not None:
         answer = seen.answer
         if answer.usage is not None and (answer.complete or answer.finish_reason is not None):
-            return _settled(seen, answer.usage)
+            return _settled(seen, answer.usage, seen.response)
         # An error after text began is no refusal: what was written until then may be billed.
         if answer.refusal is not None and not (answer.text or answer.reasoning):
-            return _refused(seen, answer.refusal)
+            return _refused(seen, answer.refusal, HTTPStatus.OK)
         return _in_doubt(seen)
-    refusal = None
     if seen.status is not None and seen.failure is None:
         refusal = seen.route.provider.refusal(seen.status, seen.headers, seen.error_body)
-    return _in_doubt(seen) if refusal is None else _refused(seen, refusal)
+        if refusal is not None:
+            return _refused(seen, refusal, seen.status)
+    return _in_doubt(seen)
 
 
-def _settled(seen: Outcome, usage: Usage) -> SettlementEntry:
+def _settled(seen: Outcome, usage: Usage, response: Commitment) -> SettlementEntry:
     answer, provider, row = seen.answer, seen.route.provider, seen.route.row
     flags = answer.usage_flags
     stated = provider.cached_tokens(seen.headers)
@@ -101,17 +102,17 @@ def _settled(seen: Outcome, usage: Usage) -> SettlementEntry:
         model_known=reported is None or reported in names,
         finish_reason=_word(seen, answer.finish_reason),
         provider_ids=_ids(seen),
-        response=seen.response or Commitment("", 0),
+        response=response,
         signature=_signature(seen),
         timing=seen.timing,
     )
 
 
-def _refused(seen: Outcome, refusal: Refusal) -> RefusalEntry:
+def _refused(seen: Outcome, refusal: Refusal, status: int) -> RefusalEntry:
     return RefusalEntry(
         tool_call_id=seen.intent.tool_call_id,
         attempt_id=seen.intent.attempt_id,
-        status=seen.status or 0,
+        status=int(status),
         reason=refusal.reason,
         retryable=refusal.retryable,
         retry_after_ms=refusal.retry_after_ms,

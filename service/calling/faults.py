@@ -7,6 +7,7 @@ from service.errors import (
     AttemptInDoubtError,
     CallCancelledError,
     CallError,
+    InternalError,
     ProviderRefusedError,
     ProviderUnreachableError,
 )
@@ -45,6 +46,11 @@ def fault(end: RefusalEntry | UnsentEntry | DoubtEntry, provider: Provider) -> C
             )
         case UnsentEntry(reason=UnsentReason.CANCELLED | UnsentReason.STOPPING):
             return CallCancelledError("the call was stopped before anything was sent")
+        case UnsentEntry(reason=UnsentReason.SERVICE_FAILED):
+            return InternalError(
+                "the service failed before anything was sent",
+                remedy=f"This is a fault of the service. Its log names attempt {end.attempt_id}.",
+            )
         case UnsentEntry():
             return ProviderUnreachableError(
                 f"{provider.title} could not be reached ({end.reason.replace('_', ' ')}): {end.message}",

@@ -29,10 +29,11 @@ class Journal:
     Args:
         ledger: where they go.
         opened: the call's first entry; written with what follows first.
+        salt: of every commitment of the call; given to the caller, kept nowhere.
         again_s: how long to wait before writing again what could not be written.
     """
 
-    def __init__(self, ledger: Ledger, opened: ToolCallEntry, *, again_s: float = AGAIN_S) -> None:
+    def __init__(self, ledger: Ledger, opened: ToolCallEntry, *, salt: bytes, again_s: float = AGAIN_S) -> None:
         self._ledger = ledger
         self._again_s = again_s
         self._again_left = AGAIN_MAX
@@ -41,13 +42,12 @@ class Journal:
         self._under_way: asyncio.Future[tuple[Step, ...]] | None = None
         self.opened = opened
         self.intents = 0
-        self.salts: dict[str, str] = {}  # hex salt by commitment digest; given to the caller, kept nowhere
+        self.record: ToolCall | None = None  # as far as it is durable
+        self.salt = salt
 
-    def committed(self, salt: bytes, content: bytes) -> Commitment:
-        """Commit to content, and keep the salt for the caller."""
-        made = commitment(salt, content)
-        self.salts[made.sha256] = salt.hex()
-        return made
+    def committed(self, content: bytes) -> Commitment:
+        """Commit to content with the call's salt."""
+        return commitment(self.salt, content)
 
     async def intend(self, intent: IntentEntry) -> None:
         """Number an intent and make it durable. Only after this may its request be sent.
@@ -113,6 +113,7 @@ class Journal:
         self._under_way = None
         if done.cancelled() or done.exception() is None:  # a cancelled waiter's entries are written all the same
             self.intents += sum(isinstance(entry, IntentEntry) for entry in written)
+            self.record = self.record if done.cancelled() else done.result()[-1].call
             self._arm(HOLD_S)
             return
         self._held = [*keep, *self._held]

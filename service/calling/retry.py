@@ -8,7 +8,7 @@ from service.core.words import UnsentReason
 _MS_PER_S = 1000
 _JITTER_MAX = 0.03  # of the pause, so that clients refused together do not come back together
 
-_GIVEN_UP = {UnsentReason.CANCELLED, UnsentReason.STOPPING}
+_GIVEN_UP = {UnsentReason.CANCELLED, UnsentReason.STOPPING, UnsentReason.SERVICE_FAILED}
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

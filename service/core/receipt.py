@@ -1,10 +1,9 @@
 """The receipt: all that is known of one tool call, as the world sees it.
 
-It is a pure view of the call's record. The salts of commitments are not in the ledger; who holds the
-texts passes them in.
+It is a pure view of the call's record. The salt of a call's commitments is not in the ledger; who still
+holds it passes it in.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -111,14 +110,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     url: str
 
 
-def receipt(call: ToolCall, *, as_of: str, console_url: str, salts: Mapping[str, str] = {}) -> Receipt:
+def receipt(call: ToolCall, *, as_of: str, console_url: str, salt: str | None = None) -> Receipt:
     """Build the receipt of a call from its record.
 
     Args:
         call: the record so far.
         as_of: UTC text of this moment, for the verdict.
         console_url: where the console is reached, without a slash at the end.
-        salts: hex salt by commitment digest, as far as they are still held.
+        salt: hex, of the call's commitments, while it is still held.
     """
     return Receipt(
         version=VERSION,
@@ -128,7 +127,7 @@ def receipt(call: ToolCall, *, as_of: str, console_url: str, salts: Mapping[str,
         provider_calls=len(call.attempts),
         zero_reason=call.answer.zero_reason if call.answer else None,
         simulated=any(attempt.simulated for attempt in call.attempts),
-        attempts=tuple(_attempt(attempt, salts) for attempt in call.attempts),
+        attempts=tuple(_attempt(attempt, salt) for attempt in call.attempts),
         totals=totals(call),
         verdict=verdict(call, as_of=as_of),
         url=page_url(console_url, call.tool_call_id),
@@ -185,7 +184,7 @@ def _is_guessed(doubt: DoubtEntry) -> bool:
     return doubt.estimate is not None and doubt.estimate.amount is not None
 
 
-def _attempt(attempt: Attempt, salts: Mapping[str, str]) -> ReceiptAttempt:
+def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
     intent, end = attempt.intent, attempt.end
     settled = end if isinstance(end, SettlementEntry) else None
     timing = end.timing if end else None
@@ -205,8 +204,8 @@ def _attempt(attempt: Attempt, salts: Mapping[str, str]) -> ReceiptAttempt:
         started_at=intent.at,
         duration_ms=_ms(timing.ended_us) if timing else None,
         first_byte_ms=_ms(timing.first_byte_us) if timing else None,
-        request_commitment=_commitment(intent.request, salts),
-        response_commitment=_response(end, salts),
+        request_commitment=_commitment(intent.request, salt),
+        response_commitment=_response(end, salt),
         ledger=Position(origin=intent.origin, index=(end or intent).index, leaf_hash=attempt.end_leaf.hex()),
     )
 
@@ -238,14 +237,14 @@ def _signature(settled: SettlementEntry | None) -> ReceiptSignature | None:
     )
 
 
-def _response(end: End | None, salts: Mapping[str, str]) -> ReceiptCommitment | None:
+def _response(end: End | None, salt: str | None) -> ReceiptCommitment | None:
     if isinstance(end, SettlementEntry | DoubtEntry) and end.response is not None:
-        return _commitment(end.response, salts)
+        return _commitment(end.response, salt)
     return None
 
 
-def _commitment(made: Commitment, salts: Mapping[str, str]) -> ReceiptCommitment:
-    return ReceiptCommitment(sha256=made.sha256, bytes=made.bytes, salt=salts.get(made.sha256))
+def _commitment(made: Commitment, salt: str | None) -> ReceiptCommitment:
+    return ReceiptCommitment(sha256=made.sha256, bytes=made.bytes, salt=salt)
 
 
 def _ms(us: int | None) -> float | None:

@@ -46,6 +46,7 @@ _DOUBT: dict[DoubtCause, str] = {
     DoubtCause.BODY_TOO_LARGE: "The answer grew beyond the limit and was cut off; no usage was received",
     DoubtCause.CANCELLED: "The client cancelled after sending; no usage was received",
     DoubtCause.STOPPING: "The service stopped after sending; no usage was received",
+    DoubtCause.SERVICE_FAILED: "This service failed after sending; no usage was read",
     DoubtCause.CRASH: "The service died after the request may have been sent; no usage was received",
 }
 

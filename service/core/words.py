@@ -76,6 +76,7 @@ class UnsentReason(StrEnum):
     TLS_FAILED = "tls_failed"
     CANCELLED = "cancelled"
     STOPPING = "stopping"
+    SERVICE_FAILED = "service_failed"
 
 
 class DoubtCause(StrEnum):
@@ -92,6 +93,7 @@ class DoubtCause(StrEnum):
     CANCELLED = "cancelled"
     STOPPING = "stopping"
     CRASH = "crash"
+    SERVICE_FAILED = "service_failed"
 
 
 class VerdictWord(StrEnum):

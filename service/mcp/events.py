@@ -157,6 +157,9 @@ class Conversation(Protocol):
     def receive(self, frame: bytes) -> Events:
         """Read one text frame, as UTF-8 bytes."""
 
+    def accepted(self, request_id: RequestId) -> bytes | None:
+        """Tell that a call was admitted; None where the protocol has no such word."""
+
     def answer(self, request_id: RequestId, reply: ToolReply) -> bytes | None:
         """End a call; None when it was cancelled or is unknown, and nothing more may be sent for it."""
 

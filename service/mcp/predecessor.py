@@ -115,6 +115,14 @@ class Predecessor:
             return self._complain(RejectReason.BEFORE_WELCOME, "The hello is being checked.", remedy, message)
         return self._serve(message, frame)
 
+    def accepted(self, request_id: RequestId) -> bytes | None:
+        """Acknowledge a call that was admitted, with the time it may take; None when it is unknown or cancelled."""
+        call = self._calls.get(request_id)
+        if call is None or call.is_cancelled:
+            return None
+        ack = {"accepted": True, "timeout": self._server.call_timeout_s, "name": call.name}
+        return dump({"op": "call_tool_ack", "request_id": request_id, **ack})
+
     def answer(self, request_id: RequestId, reply: ToolReply) -> bytes | None:
         """End a call in flight; None when it was cancelled or is unknown."""
         call = self._calls.pop(request_id, None)
@@ -193,10 +201,8 @@ class Predecessor:
         if name not in self._catalogue.names:
             return (Rejected(RejectReason.UNKNOWN_TOOL), Send(error_result(request_id, NO_SUCH_TOOL)))
         self._calls[request_id] = _Call(name, digest)
-        ack = {"accepted": True, "timeout": self._server.call_timeout_s, "name": name}
         return (
             Send(self._progress(request_id, name, NOTE_ACCEPTED)),
-            Send(dump({"op": "call_tool_ack", "request_id": request_id, **ack})),
             CallTool(
                 request_id=request_id,
                 name=name,

@@ -90,6 +90,10 @@ class Session:
             rejected = Rejected(error.reason)
             return (rejected, Send(error.render())) if error.has_reply else (rejected,)
 
+    def accepted(self, request_id: RequestId) -> bytes | None:  # noqa: ARG002 - one shape for both protocols
+        """Say nothing: MCP has no word between a request and its progress."""
+        return None
+
     def answer(self, request_id: RequestId, reply: ToolReply) -> bytes | None:
         """End a call in flight; None when it was cancelled or is unknown."""
         call = self._calls.pop(request_id, None)

@@ -66,8 +66,8 @@ class Admission:
 
     def opened(
         self, call: CallTool, caller: Caller, *, session: str, transport: str, protocol: str
-    ) -> tuple[ToolCallEntry, str]:
-        """Write the call's first entry, and give the salt (hex) of its commitment to the arguments."""
+    ) -> tuple[ToolCallEntry, bytes]:
+        """Write the call's first entry, and give the salt of all that the call commits to."""
         parent = parse_traceparent(call.meta.get("traceparent"))
         salt = self._entropy(SALT_BYTES)
         entry = ToolCallEntry(
@@ -83,7 +83,7 @@ class Admission:
             parent_span_id=parent.span_id if parent else None,
             parent_sampled=parent.sampled if parent else None,
         )
-        return entry, salt.hex()
+        return entry, salt
 
 
 def _validator(tool: Tool) -> Any:  # noqa: ANN401 - the library's validator has no public base type

@@ -15,8 +15,8 @@ import msgspec
 from service.calling.desk import CallDesk, Counter
 from service.calling.journal import Journal
 from service.core.entries import AnswerEntry
-from service.core.evidence import SALT_BYTES
 from service.core.receipt import page_url, receipt
+from service.core.record import ToolCall
 from service.core.shapes import Clock, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
 from service.core.words import DoubtCause
@@ -155,8 +155,7 @@ class ToolCalls:
             opened, salt = self._admission.opened(
                 call, caller, session=session, transport=transport, protocol=protocol
             )
-            journal = Journal(self._ledger, opened)
-            journal.salts[opened.arguments.sha256] = salt
+            journal = Journal(self._ledger, opened, salt=salt)
             kept = place.pop_all()
 
         async def work(run: ToolCallRun) -> None:
@@ -187,14 +186,16 @@ class ToolCalls:
             return await running
         except Exception as lost:  # noqa: BLE001 - without a written answer nothing may leave but this
             if isinstance(lost, NotRecordedError):
-                return refusal(self._unrecorded(lost, journal))
+                shown = self._receipt(journal.record, journal) if journal.record else None
+                return refusal(self._unrecorded(lost, journal), shown)
             _log.exception("a call could not be closed", extra={"tool_call_id": journal.opened.tool_call_id})
             return refusal(known(lost, journal.opened.tool_call_id))
 
     def _unrecorded(self, lost: NotRecordedError, journal: Journal) -> NotRecordedError:
         """Say whether money may have moved, and let the call be closed as failed once there is room."""
         if not journal.intents:
-            return NotRecordedError(lost.message, remedy=f"{lost.remedy} Nothing was sent to a provider.".strip())
+            remedy = f"{lost.remedy} Nothing was sent to a provider.".strip()
+            return NotRecordedError(lost.message, remedy=remedy, retryable=True)
         tool_call_id = journal.opened.tool_call_id
         journal.abandon(
             AnswerEntry(
@@ -230,24 +231,23 @@ class ToolCalls:
                 _log.exception("a tool failed", extra={"tool_call_id": journal.opened.tool_call_id})
         took_us = (self._clock.monotonic_ns() - began_ns) // NS_PER_US
         record = await journal.close(self._answer(journal, end, took_us))
-        shown: dict[str, Any] = msgspec.to_builtins(
-            receipt(
-                record,
-                as_of=utc_text(self._clock.now_ns()),
-                console_url=self._console_url,
-                salts=journal.salts,
-            )
-        )
+        shown = self._receipt(record, journal)
         if isinstance(end, ExaiError):
             return refusal(end, shown)
         return ToolReply(content=(end.text,), structured=end.structured, receipt=shown)
+
+    def _receipt(self, record: ToolCall, journal: Journal) -> dict[str, Any]:
+        as_of = utc_text(self._clock.now_ns())
+        told = receipt(record, as_of=as_of, console_url=self._console_url, salt=journal.salt.hex())
+        shown: dict[str, Any] = msgspec.to_builtins(told)
+        return shown
 
     def _answer(self, journal: Journal, end: ToolResult | ExaiError, took_us: int) -> AnswerEntry:
         error, response = None, None
         if isinstance(end, ExaiError):
             error = end
         else:
-            response = journal.committed(self._entropy(SALT_BYTES), end.text.encode())
+            response = journal.committed(end.text.encode())
         return AnswerEntry(
             tool_call_id=journal.opened.tool_call_id,
             outcome=outcome(error),

@@ -230,21 +230,19 @@ class Pump:
             return
         self._in_flight[event.request_id] = call
         call.running.done.add_done_callback(partial(self._finish, call))
+        self._send(conversation.accepted(event.request_id))
 
     def _finish(self, call: _InFlight, done: asyncio.Future[ToolReply]) -> None:
         if self._ended.done():
             return
         if call.texts:
-            frame = self._progress(call)
-            if frame is not None:
-                self._send(frame)
+            self._send(self._progress(call))
         del self._in_flight[call.request_id]
         self._answer(call.request_id, done.result())
 
     def _answer(self, request_id: RequestId, reply: ToolReply) -> None:
-        frame = None if self._conversation is None else self._conversation.answer(request_id, reply)
-        if frame is not None:
-            self._send(frame)
+        if self._conversation is not None:
+            self._send(self._conversation.answer(request_id, reply))
 
     def _hear_text(self, call: _InFlight, text: str) -> None:
         if self._ended.done():
@@ -281,8 +279,8 @@ class Pump:
 
     # Writing: one task, one frame at a time.
 
-    def _send(self, item: bytes | Callable[[], bytes | None]) -> None:
-        if not self._outbox.put(item):
+    def _send(self, item: bytes | Callable[[], bytes | None] | None) -> None:
+        if item is not None and not self._outbox.put(item):
             self._drop_slow_reader()
 
     def _drop_slow_reader(self) -> None:

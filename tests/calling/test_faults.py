@@ -10,6 +10,7 @@ from service.core.words import DoubtCause, RefusalReason, UnsentReason
 from service.errors import (
     AttemptInDoubtError,
     CallCancelledError,
+    InternalError,
     ProviderRefusedError,
     ProviderUnreachableError,
 )
@@ -38,6 +39,8 @@ def test_unsent(made: "Made", reason: UnsentReason) -> None:
     error = fault(made.unsent(reason=reason), PROVIDERS["kimi"])
     if reason in {UnsentReason.CANCELLED, UnsentReason.STOPPING}:
         assert isinstance(error, CallCancelledError)
+    elif reason is UnsentReason.SERVICE_FAILED:
+        assert isinstance(error, InternalError)
     else:
         assert isinstance(error, ProviderUnreachableError)
         assert error.retryable

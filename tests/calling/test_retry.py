@@ -53,7 +53,7 @@ def test_never_after_settlement_or_final_refusal(made: "Made") -> None:
 
 @pytest.mark.parametrize("reason", UnsentReason)
 def test_unsent(made: "Made", reason: UnsentReason) -> None:
-    """What was never sent is tried again, unless it was stopped."""
+    """What was never sent is tried again, unless it was stopped or we failed."""
     pause_s = POLICY.pause_s(made.unsent(reason=reason), 1, text_sent=False, chance=0)
-    given_up = reason in {UnsentReason.CANCELLED, UnsentReason.STOPPING}
+    given_up = reason in {UnsentReason.CANCELLED, UnsentReason.STOPPING, UnsentReason.SERVICE_FAILED}
     assert (None if given_up else 1.0) == pause_s

@@ -78,9 +78,9 @@ def entries(made: "Made", history: str) -> list[OfCall]:
     return found
 
 
-def shown(call: ToolCall, salts: dict[str, str] | None = None) -> dict[str, Any]:
+def shown(call: ToolCall, salt: str | None = None) -> dict[str, Any]:
     """Write a receipt as JSON, read it back as plain values, and hold it to the schema."""
-    made = receipt(call, as_of=AS_OF, console_url="http://127.0.0.1:8079", salts=salts or {})
+    made = receipt(call, as_of=AS_OF, console_url="http://127.0.0.1:8079", salt=salt)
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
     jsonschema_rs.Draft202012Validator(schema()).validate(plain)
     return plain
@@ -175,13 +175,13 @@ def test_the_ledger_position_is_the_latest_entry(made: "Made", history: str, ind
 
 
 def test_a_salt_is_given_only_while_it_is_held(made: "Made") -> None:
-    """Each commitment carries its own salt or null; another's salt never shows."""
+    """Every commitment of a call carries the call's salt, or null once nobody holds it."""
     call = made.call(*entries(made, "settled"))
     (without,) = shown(call)["attempts"]
     assert (without["request_commitment"]["salt"], without["response_commitment"]["salt"]) == (None, None)
-    (given,) = shown(call, {f"{1:064x}": "aa" * 16, "f" * 64: "bb" * 16})["attempts"]
+    (given,) = shown(call, "aa" * 16)["attempts"]
     assert given["request_commitment"] == {"sha256": f"{1:064x}", "bytes": 300, "salt": "aa" * 16}
-    assert given["response_commitment"]["salt"] is None
+    assert given["response_commitment"]["salt"] == "aa" * 16
     (lost,) = shown(made.call(*entries(made, "in doubt after a crash")))["attempts"]
     assert lost["response_commitment"] is None
 

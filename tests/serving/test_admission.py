@@ -96,7 +96,7 @@ def test_first_entry(admission: Admission) -> None:
         transport="http",
         protocol="2025-11-25",
     )
-    assert commitment(bytes.fromhex(salt), msgspec.json.encode(arguments)) == entry.arguments
+    assert commitment(salt, msgspec.json.encode(arguments)) == entry.arguments
     assert ("default", "s-1", "http", "7", "chat") == (
         entry.client,
         entry.session,
@@ -106,7 +106,7 @@ def test_first_entry(admission: Admission) -> None:
     )
     assert (TRACE, "00f067aa0ba902b7", False) == (entry.trace_id, entry.parent_span_id, entry.parent_sampled)
     assert "secret" not in repr(entry)
-    assert salt not in repr(entry)
+    assert salt.hex() not in repr(entry)
 
 
 @pytest.mark.parametrize("traceparent", [None, 5, "", f"00-{'0' * 32}-00f067aa0ba902b7-01", "x" * 10_000])
