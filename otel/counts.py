@@ -81,7 +81,11 @@ def unbalanced(record: RecordCounts, spans: SpanCounts) -> tuple[str, ...]:
         ("admitted = closed + open", record.admitted, record.closed + record.open_calls),
         ("intents = ended + open", record.intents, record.ended + record.open_attempts),
         ("tool calls counted = closed + swept calls", record.counted_calls, record.closed + record.swept_calls),
-        ("attempts counted = ended + swept attempts", record.counted_attempts, record.ended + record.swept_attempts),
+        (
+            "attempts counted = ended + swept attempts",
+            record.counted_attempts,
+            record.ended + record.swept_attempts,
+        ),
         ("steps not counted = 0", record.faults, 0),
         ("calls without spans = 0", spans.faults, 0),
         (

@@ -36,7 +36,7 @@ class MetricsListener:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        # Held while a step moves counts and counters, so that no reader in another thread sees them one step apart.
+        # Held while a step moves counts and counters: no reader in another thread sees them one step apart.
         self._lock = threading.Lock()
         self._counts = RecordCounts()
         self._open: dict[str, _OpenCall] = {}

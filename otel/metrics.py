@@ -267,8 +267,9 @@ def _known(value: str, values: tuple[str, ...]) -> str:
 
 
 def _total(counter: Counter) -> float:
-    """Sum what a counter shows of itself: what a scrape would read, not what we believe we counted."""
-    return sum(sample.value for family in counter.collect() for sample in family.samples)
+    """Sum what a scrape would read of a counter."""
+    samples = (sample for family in counter.collect() for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))
 
 
 def _stand(counter: Counter, series: Iterable[tuple[str, ...]]) -> None:

@@ -208,8 +208,15 @@ async def _keep(
     stack.push_async_callback(ledger.close)
     if swept := await ledger.start(detail):
         _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
-    balance = lambda: unbalanced(counted.counts(), traced.counts())
-    return Kept(settings.data_dir, ledger, reading, feed, spans, metrics, balance)
+    return Kept(
+        settings.data_dir,
+        ledger,
+        reading,
+        feed,
+        spans,
+        metrics,
+        unbalanced=lambda: unbalanced(counted.counts(), traced.counts()),
+    )
 
 
 def _mount(app: web.Application, part: str, service: Service, sockets: WebSockets, clock: Clock) -> None:

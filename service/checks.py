@@ -1,4 +1,4 @@
-"""What `/health` and `/health/ready` look at. Every check can fail, and its sentence says what then is to be done."""
+"""What `/health` and `/health/ready` look at. Every check can fail, and says in its sentence what then to do."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ def ready(
 ) -> Ready:
     """Look whether tool calls are taken.
 
-    Only a write that succeeds clears the ledger's flag of a full disk, and who is not ready gets no call that would
-    write. So the flag counts for as long as the folder has less than `FREE_BYTES_MIN`, and no longer.
+    The ledger's flag of a full disk is cleared by a write alone, and a service that is not ready may get no call
+    that writes. So the flag counts only while the folder has less than `FREE_BYTES_MIN`.
     """
 
     def look() -> tuple[bool, list[str]]:
@@ -40,7 +40,8 @@ def ready(
         if ledger.failed:
             reasons.append("The ledger's disk failed; see /health.")
         if ledger.full and not _has_room(folder, free_bytes):
-            reasons.append(f"The disk is full, no call can be recorded: free space in the data folder {folder}.")
+            # Whoever asks may have no right to read: the folder is not named.
+            reasons.append("The disk is full, no call can be recorded. Free space in the data folder.")
         if is_stopping():
             reasons.append("The service is stopping.")
         return not reasons, reasons

@@ -1,12 +1,18 @@
 """The parts put together: what only the whole application can show."""
 
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
+import pytest
 
 from service.app import running
 from service.secret import Secret
 from service.settings import Settings, WalletSource
+
+if TYPE_CHECKING:
+    from tests.conftest import Made
 
 KEY = Secret("sim-local")
 
@@ -54,3 +60,38 @@ async def test_readiness_ends_with_the_first_word_of_a_stop(tmp_path: Path) -> N
         for path, status in (("/health/ready", 503), ("/health/live", 200)):
             async with http.get(service.url + path) as answer:
                 assert status == answer.status
+
+
+async def test_a_full_disk_is_no_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the data folder has no room, whoever routes calls goes elsewhere, and is told why, not where."""
+    settings = Settings(port=0, data_dir=tmp_path)
+    async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
+        asked: list[Path] = []
+
+        def no_room(folder: Path) -> None:
+            asked.append(folder)
+            raise OSError
+
+        monkeypatch.setattr(service.kept.ledger, "_full", True)
+        async with http.get(f"{service.url}/health/ready") as answer:
+            assert 200 == answer.status
+        monkeypatch.setattr(shutil, "disk_usage", no_room)
+        async with http.get(f"{service.url}/health/ready") as answer:
+            text = await answer.text()
+            assert (503, True) == (answer.status, "Free space in the data folder" in text)
+            assert str(tmp_path) not in text
+        assert [tmp_path] == asked
+
+
+async def test_a_counter_that_lies_is_named(tmp_path: Path, made: "Made") -> None:
+    """Health reads what `/metrics` would say: a call that no entry closed is an equation that does not hold."""
+    settings = Settings(port=0, data_dir=tmp_path)
+    async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
+        for sentence in (
+            "Entries, counters and spans agree.",
+            "Numbers disagree: tool calls counted = closed + swept calls: 1.0 ≠ 0",
+        ):
+            async with http.get(f"{service.url}/health") as answer:
+                checks = {check["name"]: check for check in (await answer.json())["checks"]}
+            assert sentence == checks["conservation"]["sentence"]
+            service.kept.metrics.closed(made.call(made.intent(), made.settlement(), made.answer()), 0)

@@ -116,7 +116,7 @@ class Predecessor:
         return self._serve(message, frame)
 
     def accepted(self, request_id: RequestId) -> bytes | None:
-        """Acknowledge a call that was admitted, with the time it may take; None when it is unknown or cancelled."""
+        """Acknowledge a call that was admitted, with the time it may take; None when unknown or cancelled."""
         call = self._calls.get(request_id)
         if call is None or call.is_cancelled:
             return None

@@ -80,8 +80,8 @@ def test_tools_are_listed(predecessor: Predecessor, sent: Reader) -> None:
     assert plain["op"] == "list_tools_res"
 
 
-def test_a_call_is_accepted_at_once(predecessor: Predecessor, sent: Reader) -> None:
-    """Progress note, acknowledgement with the time-out, and the call for the pump: in this order."""
+def test_a_call_is_noted_at_once(predecessor: Predecessor, sent: Reader) -> None:
+    """A progress note, then the call for the pump; nothing is acknowledged before it was admitted."""
     events = predecessor.receive(call())
     assert sent(events) == [
         {
@@ -91,9 +91,8 @@ def test_a_call_is_accepted_at_once(predecessor: Predecessor, sent: Reader) -> N
             "t": NOW,
             "note": "accepted, awaiting provider/session capacity",
         },
-        {"op": "call_tool_ack", "request_id": "r", "accepted": True, "timeout": 300.0, "name": "chat"},
     ]
-    assert events[2] == CallTool(
+    assert events[1] == CallTool(
         request_id="r",
         name="chat",
         arguments={"prompt": "hi"},
@@ -101,6 +100,30 @@ def test_a_call_is_accepted_at_once(predecessor: Predecessor, sent: Reader) -> N
         progress_token=None,
         wants_text=False,
     )
+
+
+def test_an_admitted_call_is_acknowledged(predecessor: Predecessor) -> None:
+    """The pump's word becomes call_tool_ack with the time-out and the tool's own name."""
+    predecessor.receive(call(name="chat_EXAI-WS"))
+    frame = predecessor.accepted("r")
+    assert frame is not None
+    assert json.loads(frame) == {
+        "op": "call_tool_ack",
+        "request_id": "r",
+        "accepted": True,
+        "timeout": 300.0,
+        "name": "chat",
+    }
+
+
+def test_only_a_call_in_flight_is_acknowledged(predecessor: Predecessor) -> None:
+    """Neither an unknown call nor one that was cancelled or has ended gets call_tool_ack."""
+    assert predecessor.accepted("r") is None
+    predecessor.receive(call())
+    predecessor.receive(say("cancel", request_id="r"))
+    assert predecessor.accepted("r") is None
+    predecessor.answer("r", DONE)
+    assert predecessor.accepted("r") is None
 
 
 @pytest.mark.parametrize("suffix", ["", "_EXAI-WS", "-EXAI-WS", "_EXAI_WS", "-EXAI_WS"])

@@ -20,6 +20,8 @@ RECORD = RecordCounts(
     open_attempts=1,
     ended_in_open_calls=1,
     swept_attempts=1,
+    counted_calls=4.0,
+    counted_attempts=6.0,
 )
 SPANS = SpanCounts(
     index=30,
@@ -44,8 +46,10 @@ def test_counts_that_add_up_say_nothing() -> None:
         ({"admitted": 5}, ["admitted = closed + open: 5 ≠ 4"]),
         ({"open_attempts": 0}, ["intents = ended + open: 6 ≠ 5"]),
         ({"faults": 2}, ["steps not counted = 0: 2 ≠ 0"]),
-        ({"closed": 2, "admitted": 3}, ["closed calls = server spans: 2 ≠ 3"]),
-        ({"swept_calls": 0}, ["swept calls = their server spans: 0 ≠ 1"]),
+        ({"closed": 2, "admitted": 3, "counted_calls": 3.0}, ["closed calls = server spans: 2 ≠ 3"]),
+        ({"swept_calls": 0, "counted_calls": 3.0}, ["swept calls = their server spans: 0 ≠ 1"]),
+        ({"counted_calls": 3.0}, ["tool calls counted = closed + swept calls: 3.0 ≠ 4"]),
+        ({"counted_attempts": 7.0}, ["attempts counted = ended + swept attempts: 7.0 ≠ 6"]),
         ({"ended_in_open_calls": 0}, ["ended attempts = their spans: 5 ≠ 4"]),
     ],
 )

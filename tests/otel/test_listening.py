@@ -1,6 +1,6 @@
 """Committed steps become numbers and spans, and the two agree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -104,7 +104,16 @@ def test_every_step_of_every_history_is_in_balance(made: "Made", log: "Log", vie
             assert views.broken() == ()
     assert views.queue.flush(WAIT_S)
     assert views.numbers.counts() == RecordCounts(
-        index=log.index, admitted=6, closed=6, intents=8, settled=3, refused=1, unsent=2, in_doubt=2
+        index=log.index,
+        admitted=6,
+        closed=6,
+        intents=8,
+        settled=3,
+        refused=1,
+        unsent=2,
+        in_doubt=2,
+        counted_calls=6.0,
+        counted_attempts=8.0,
     )
     spans = views.spans.counts()
     assert (6, 6, 8, 20, 20) == (
@@ -134,7 +143,14 @@ def test_what_is_open_is_counted(made: "Made", log: "Log", views: Views) -> None
         log.add(made.tool_call(), made.intent(1), made.refusal(1), made.intent(2, retry_of=made.attempt_id(1)))
     )
     assert views.numbers.counts() == RecordCounts(
-        index=3, admitted=1, open_calls=1, intents=2, refused=1, open_attempts=1, ended_in_open_calls=1
+        index=3,
+        admitted=1,
+        open_calls=1,
+        intents=2,
+        refused=1,
+        open_attempts=1,
+        ended_in_open_calls=1,
+        counted_attempts=1.0,
     )
     assert (1.0, 0) == (views.total("exai_tool_calls_open"), views.spans.counts().export.ended)
     assert views.broken() == ()
@@ -148,7 +164,9 @@ def test_the_sweep_is_counted_apart(made: "Made", log: "Log", views: Views) -> N
     doubt = made.doubt(cause=DoubtCause.CRASH, timing=None)
     swept = made.answer(outcome=ToolOutcome.FAILED, duration_us=None)
     views.take(log.add(SystemEntry(event="start", detail={}), named(doubt, 1), named(swept, 1), named(swept, 2)))
-    assert views.numbers.counts() == RecordCounts(index=8, swept_calls=2, swept_attempts=1)
+    assert views.numbers.counts() == RecordCounts(
+        index=8, swept_calls=2, swept_attempts=1, counted_calls=2.0, counted_attempts=1.0
+    )
     assert views.queue.flush(WAIT_S)
     spans = views.spans.counts()
     assert spans == SpanCounts(index=8, swept_server=2, swept=6, export=spans.export)
@@ -169,6 +187,52 @@ def test_only_a_closed_call_is_sent(made: "Made", log: "Log", exporter: "Exporte
     assert [[span.name for span in batch] for batch in exporter.batches] == [
         ["tools/call chat", "chat kimi-k3", "POST"]
     ]
+
+
+def test_a_counter_that_counts_twice_is_named(made: "Made", log: "Log", views: Views) -> None:
+    """What `/metrics` says is one side of the balance: a counter that moves without a step is seen."""
+    steps = log.add(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    views.take(steps)
+    call = steps[-1].call
+    assert call is not None
+    views.metrics.ended(call.attempts[0])
+    assert views.broken() == ("attempts counted = ended + swept attempts: 2.0 ≠ 1",)
+    views.metrics.closed(call, 0)
+    assert views.broken() == (
+        "tool calls counted = closed + swept calls: 2.0 ≠ 1",
+        "attempts counted = ended + swept attempts: 2.0 ≠ 1",
+    )
+
+
+def test_a_counter_that_stands_still_is_named(
+    made: "Made", log: "Log", views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that reach the counts and not the counters are seen, and each by the equation of its own counter."""
+    monkeypatch.setattr(views.metrics, "ended", lambda _attempt: None)
+    views.take(log.add(made.tool_call(), made.intent(), made.settlement(), made.answer()))
+    assert views.broken() == ("attempts counted = ended + swept attempts: 0.0 ≠ 1",)
+
+
+def test_no_reader_sees_a_counter_one_step_apart(
+    made: "Made", log: "Log", views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counters move and are read while the lock of the counts is held."""
+    held: dict[str, bool] = {}
+
+    def watched(name: str) -> Callable[..., object]:
+        real = getattr(views.metrics, name)
+
+        def watch(*given: object) -> object:
+            held[name] = views.numbers._lock.locked()
+            return real(*given)
+
+        return watch
+
+    for name in ("ended", "closed", "counted"):
+        monkeypatch.setattr(views.metrics, name, watched(name))
+    views.take(log.add(made.tool_call(), made.intent(), made.settlement(), made.answer()))
+    assert views.broken() == ()
+    assert held == {"ended": True, "closed": True, "counted": True}
 
 
 def test_a_step_that_cannot_be_told_costs_no_other(

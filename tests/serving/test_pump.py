@@ -130,6 +130,30 @@ async def test_refusal(pumping: Pumping, error: OverCapacityError, reason: str) 
     assert [reason] == pumped.rejections
 
 
+async def test_acknowledgement(pumping: Pumping) -> None:
+    """A client of the predecessor is told that a call was accepted once it was admitted, before all else of it."""
+    async with pumping() as pumped:
+        pumped.duplex.say({"op": "hello"})
+        assert "hello_ack" == (await pumped.duplex.hear())["op"]
+        pumped.duplex.say({"op": "call_tool", "request_id": "r", "name": "chat", "arguments": {}})
+        (await pumped.calls.next()).end()
+        ops = [(await pumped.duplex.hear())["op"] for _ in range(3)]
+    assert ["progress", "call_tool_ack", "call_tool_res"] == ops
+
+
+async def test_refusal_is_not_acknowledged(pumping: Pumping) -> None:
+    """A client of the predecessor is never told that a call was accepted when it was refused."""
+    async with pumping() as pumped:
+        pumped.duplex.say({"op": "hello"})
+        assert "hello_ack" == (await pumped.duplex.hear())["op"]
+        pumped.calls.refusal = OverCapacityError("full", remedy="wait")
+        pumped.duplex.say({"op": "call_tool", "request_id": "r", "name": "chat", "arguments": {}})
+        ops = [(await pumped.duplex.hear())["op"] for _ in range(2)]
+    assert ["progress", "call_tool_res"] == ops
+    assert 0 == pumped.duplex.unheard()
+    assert ["over_capacity"] == pumped.rejections
+
+
 async def test_streamed_text(pumping: Pumping) -> None:
     """Text is streamed as progress to a client that asked for it, and all of it precedes the answer."""
     async with pumping() as pumped:
