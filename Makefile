@@ -26,7 +26,7 @@ bench: .venv/dev.locked
 
 # Kill the service many times under load and compare the books.
 soak: .venv/dev.locked
-	@EXAI_KILLS=300 $(PYTHON) -m pytest tests/faults -k kill --timeout 7200
+	@EXAI_KILLS=300 $(PYTHON) -m pytest tests/faults -k kill --timeout 7200 -rP
 
 # Write requirements/*.txt anew from pyproject.toml; what is pinned stays unless it must move.
 lock: LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
