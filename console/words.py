@@ -42,7 +42,7 @@ ZEROS: dict[str, str] = {
     ZeroReason.INVALID_ARGUMENTS: "the arguments were refused",
     ZeroReason.CANCELLED: "cancelled before sending",
     ZeroReason.IDEMPOTENT_REPLAY: "a stored answer was repeated",
-    ZeroReason.UNAVAILABLE: "the service could not take it",
+    ZeroReason.UNAVAILABLE: "the service could not carry it out",
 }
 
 BADGES: dict[str, tuple[str, str]] = {
@@ -86,7 +86,7 @@ _KINDS: dict[type[OfCall], str] = {
     SettlementEntry: "the provider metered it; the cost is fixed",
     RefusalEntry: "the provider refused it without metering",
     UnsentEntry: "not one byte of the request left",
-    DoubtEntry: "it left and no usage came back",
+    DoubtEntry: "it left, or may have, and no usage came back",
     AnswerEntry: "the call was closed",
 }
 

@@ -196,6 +196,7 @@ async def _keep(
     spans = ExportQueue(span_exporter(environ))
     stack.callback(spans.close, EXPORT_CLOSE_S)
     store = SqliteStore(settings.data_dir, new_origin=f"exai/{_new_id()}")
+    stack.callback(store.close)  # closed by the ledger too, once there is one
     reading = Reading(settings.data_dir)
     stack.callback(reading.close)
     in_doubt = sum(wallet.in_doubt for wallet in reading.sums(CallFilter()))

@@ -20,7 +20,6 @@ class Client:
         self._socket = socket
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self.streamed: dict[int, list[str]] = {}  # text of progress, by the id of its call
         self.first_text = asyncio.Event()
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:

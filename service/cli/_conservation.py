@@ -34,6 +34,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     holds: bool
 
 
+class _Sample(msgspec.Struct, frozen=True):
+    """One series of `/metrics`."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
 class Account:
     """What the ledger's entries say, added up from nothing but them."""
 
@@ -94,7 +102,8 @@ def against_books(account: Account, books: dict[str, Any]) -> list[Check]:
     }
     settled = account.settled()
     billed, doubted = _bills(books, lambda request: unique_id(request) in in_doubt)
-    for wallet, currency in sorted(settled.keys() | billed.keys()):
+    found.append(_held(account, books))
+    for wallet, currency in sorted(settled.keys() | billed.keys() | doubted.keys()):
         key = (wallet, currency)
         note = f", and {decimal_text(doubted[key])} for attempts in doubt" if doubted[key] else ""
         found.append(
@@ -111,40 +120,55 @@ def against_books(account: Account, books: dict[str, Any]) -> list[Check]:
 def against_views(account: Account, *, metrics: str, page: dict[str, Any], server_spans: int) -> list[Check]:
     """Hold the ledger against what is derived from it: counters, page, spans."""
     counted = _samples(metrics)
-    ends, spend = len(account.ends), sum(account.settled().values())
-    shown = sum(int(total["cost_pico"]) for total in page["totals"])
+    calls, attempts = _sum(counted, "exai_tool_calls_total"), _sum(counted, "exai_attempts_total")
     return [
-        Check(
-            what="attempts: ledger, /metrics",
-            ours=str(ends),
-            theirs=f"{counted['exai_attempts_total']:g}",
-            holds=counted["exai_attempts_total"] == ends,
-        ),
-        Check(
-            what="tool calls closed: ledger, /metrics",
-            ours=str(account.closed),
-            theirs=f"{counted['exai_tool_calls_total']:g}",
-            holds=counted["exai_tool_calls_total"] == account.closed,
-        ),
-        Check(
-            what="tool calls closed: ledger, server spans received",
-            ours=str(account.closed),
-            theirs=str(server_spans),
-            holds=server_spans == account.closed,
-        ),
-        Check(
-            what="spend (all simulated, USD): ledger, /metrics",
-            ours=decimal_text(spend),
-            theirs=f"{counted['exai_spend_total']:.12g}",
-            holds=_close(counted["exai_spend_total"], spend),
-        ),
-        Check(
-            what="spend (all simulated, USD): ledger, page",
-            ours=decimal_text(spend),
-            theirs=decimal_text(shown),
-            holds=shown == spend,
-        ),
+        _counts("attempts: ledger, /metrics", len(account.ends), attempts),
+        _counts("tool calls closed: ledger, /metrics", account.closed, calls),
+        _counts("tool calls closed: ledger, server spans received", account.closed, server_spans),
+        *_spend(account, counted, page),
     ]
+
+
+def _held(account: Account, books: dict[str, Any]) -> Check:
+    """See that no attempt in doubt was billed above its worst case; one without a known price bounds nothing."""
+    bills = {unique_id(request): request["billed"] for request in books["requests"]}
+    doubts = [account.intents[attempt] for attempt, end in account.ends.items() if isinstance(end, DoubtEntry)]
+    beyond = 0
+    for intent in doubts:
+        bill, worst = bills.get(intent.nonce or intent.client_request_id), intent.worst_case
+        if bill is not None and worst.amount is not None:
+            beyond += bill["currency"] != worst.currency or pico(bill["amount"]) > pico(worst.amount)
+    return Check(
+        what="attempts in doubt: all, those billed above what is held",
+        ours=str(len(doubts)),
+        theirs=str(beyond),
+        holds=not beyond,
+    )
+
+
+def _counts(what: str, ours: int, theirs: float) -> Check:
+    return Check(what=what, ours=str(ours), theirs=f"{theirs:g}", holds=ours == theirs)
+
+
+def _spend(account: Account, counted: list[_Sample], page: dict[str, Any]) -> list[Check]:
+    """Compare what was spent in each currency: two currencies are never added."""
+    ours: dict[str, int] = defaultdict(int)
+    for (_, currency), amount in account.settled().items():
+        ours[currency] += amount
+    shown: dict[str, int] = defaultdict(int)
+    for total in page["totals"]:
+        if total["currency"] is not None:
+            shown[total["currency"]] += int(total["cost_pico"])
+    found = []
+    for currency in sorted(ours.keys() | shown.keys()):
+        spent = _sum(counted, "exai_spend_total", currency=currency)
+        for view, theirs, holds in (
+            ("/metrics", f"{spent:.12g}", _close(spent, ours[currency])),
+            ("page", decimal_text(shown[currency]), shown[currency] == ours[currency]),
+        ):
+            what = f"spend in {currency}: ledger, {view}"
+            found.append(Check(what=what, ours=decimal_text(ours[currency]), theirs=theirs, holds=holds))
+    return found
 
 
 def _bills(
@@ -161,13 +185,14 @@ def _bills(
     return plain, doubted
 
 
-def _samples(metrics: str) -> dict[str, float]:
-    """Add up each counter over its labels."""
-    sums: dict[str, float] = defaultdict(float)
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            sums[sample.name] += sample.value
-    return sums
+def _samples(metrics: str) -> list[_Sample]:
+    families = text_string_to_metric_families(metrics)
+    return [_Sample(one.name, one.labels, one.value) for family in families for one in family.samples]
+
+
+def _sum(counted: list[_Sample], name: str, **labels: str) -> float:
+    """Add up one counter over all labels that are not named."""
+    return sum(one.value for one in counted if one.name == name and labels.items() <= one.labels.items())
 
 
 def _close(counted: float, exact_pico: int) -> bool:

@@ -58,7 +58,7 @@ def _tell(loaded: Loaded, service: Service, books: str | None) -> None:
     for warning in loaded.warnings:
         _log.warning(warning)
     if any(wallet.simulated for wallet in service.wallets):
-        sys.stdout.write(_banner(books))
+        sys.stdout.write(_banner(loaded, books))
     lines = [
         f"EXAI listens. MCP over WebSocket: {service.mcp_url}",
         f"Console: {service.console_url}/console/",
@@ -71,11 +71,12 @@ def _tell(loaded: Loaded, service: Service, books: str | None) -> None:
     sys.stdout.flush()
 
 
-def _banner(books: str | None) -> str:
+def _banner(loaded: Loaded, books: str | None) -> str:
     rule = "#" * _WIDTH
     lines = ["S I M U L A T E D", "", "No real provider is asked, no money is spent, nothing here is proof."]
     if books is not None:
-        lines += ["No key was found, so simulators of Kimi and GLM were started.", f"Their books: {books}"]
+        why = "As asked for" if loaded.settings.simulate else "For want of a key"
+        lines += [f"{why}, simulators of Kimi and GLM were started.", f"Their books: {books}"]
         lines += ["Set KIMI_API_KEY or GLM_API_KEY to ask a real provider."]
     body = "\n".join(line.center(_WIDTH).rstrip() for line in lines)
     return f"{rule}\n{body}\n{rule}\n"

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from service.cli._command import Command
+from service.errors import StartError
 from service.simulator.app import run
 
 DEFAULT_PORT = 9100
@@ -16,7 +17,13 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    run(arguments.port, books_file=arguments.books, until_eof=arguments.until_eof)
+    try:
+        run(arguments.port, books_file=arguments.books, until_eof=arguments.until_eof)
+    except (OSError, OverflowError) as error:
+        raise StartError(
+            f"the simulators cannot listen on port {arguments.port} of 127.0.0.1: {error}",
+            remedy="Stop what listens there, or name another port with --port; 0 takes a free one.",
+        ) from error
     return 0
 
 

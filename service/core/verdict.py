@@ -7,7 +7,7 @@ import msgspec
 
 from service.core.entries import DoubtEntry, RefusalEntry, SettlementEntry, UnsentEntry
 from service.core.record import Attempt, ToolCall
-from service.core.words import CostStatus, DoubtCause, VerdictWord, ZeroReason
+from service.core.words import CostStatus, DoubtCause, UnsentReason, VerdictWord, ZeroReason
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ ZERO: dict[ZeroReason, tuple[str, str]] = {
         "N12",
         "The stored answer of an earlier, identical request was returned; nothing was sent.",
     ),
-    ZeroReason.UNAVAILABLE: ("N13", "The service could not take the call; nothing was sent."),
+    ZeroReason.UNAVAILABLE: ("N13", "The service could not carry the call out; nothing was sent."),
 }
 
 _TIMED_OUT = {DoubtCause.FIRST_BYTE_TIMEOUT, DoubtCause.IDLE_TIMEOUT, DoubtCause.TOTAL_TIMEOUT}
@@ -50,6 +50,15 @@ _DOUBT: dict[DoubtCause, str] = {
     DoubtCause.CRASH: "The service died after the request may have been sent; no usage was received",
 }
 
+_UNSENT: dict[UnsentReason, str] = {
+    UnsentReason.NAME_NOT_RESOLVED: "The provider's host name could not be resolved",
+    UnsentReason.CONNECTION_REFUSED: "The provider could not be reached",
+    UnsentReason.CONNECT_TIMEOUT: "The provider could not be reached in time",
+    UnsentReason.TLS_FAILED: "No trustworthy TLS connection to the provider could be made",
+    UnsentReason.CANCELLED: "The client cancelled before anything was sent",
+    UnsentReason.STOPPING: "The service stopped before anything was sent",
+    UnsentReason.SERVICE_FAILED: "The service failed before anything was sent",
+}
 _METERED = (
     "The provider answered and metered this call."
     " Its balance has not been read, so the charge itself is not confirmed."
@@ -70,7 +79,7 @@ def verdict(call: ToolCall, *, as_of: str) -> Verdict:
     """
     word, code, sentence = _judge(call)
     if any(attempt.simulated for attempt in call.attempts):
-        sentence = f"SIMULATED: a simulator played the provider. {sentence}"
+        sentence = f"SIMULATED: a simulator stands in for the provider. {sentence}"
     return Verdict(word=word, code=code, sentence=sentence, as_of=as_of)
 
 
@@ -97,8 +106,7 @@ def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
             sentence = f"This call cost nothing. The provider refused it ({why}); no usage was returned."
             return VerdictWord.NO_CREDIT_USED, "N3", sentence
         case UnsentEntry() as unsent:
-            why = unsent.reason.replace("_", " ")
-            sentence = f"This call cost nothing. Could not connect ({why}); the request never left."
+            sentence = f"This call cost nothing. {_UNSENT[unsent.reason]}; the request never left."
             return VerdictWord.NO_CREDIT_USED, "N6", sentence
         case DoubtEntry() as doubt:
             code = "U5" if doubt.cause in _TIMED_OUT else "U6"

@@ -68,7 +68,10 @@ _OUTPUT_SCHEMA: Mapping[str, Any] = {
     "properties": {
         "text": {"type": "string", "description": "The model's own words, exactly."},
         "provider": {"type": "string"},
-        "model": {"type": "string", "description": "The model that answered."},
+        "model": {
+            "type": "string",
+            "description": "The model that answered, as it says itself, else the one asked.",
+        },
         "finish_reason": {"type": ["string", "null"], "description": "Why it stopped, in the provider's word."},
         "note": {"type": ["string", "null"], "description": "What to know about a text that is cut or empty."},
         "usage": {

@@ -77,12 +77,24 @@ def test_a_refusal_used_no_credit(made: "Made", reason: RefusalReason) -> None:
     assert f"(HTTP 429, {reason.value.replace('_', ' ')})" in found.sentence
 
 
-@pytest.mark.parametrize("reason", UnsentReason)
-def test_what_was_not_sent_used_no_credit(made: "Made", reason: UnsentReason) -> None:
-    """The request never left, and the sentence says why."""
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (UnsentReason.NAME_NOT_RESOLVED, "host name could not be resolved"),
+        (UnsentReason.CONNECTION_REFUSED, "could not be reached;"),
+        (UnsentReason.CONNECT_TIMEOUT, "could not be reached in time"),
+        (UnsentReason.TLS_FAILED, "No trustworthy TLS"),
+        (UnsentReason.CANCELLED, "The client cancelled"),
+        (UnsentReason.STOPPING, "The service stopped"),
+        (UnsentReason.SERVICE_FAILED, "The service failed"),
+    ],
+)
+def test_what_was_not_sent_used_no_credit(made: "Made", reason: UnsentReason, why: str) -> None:
+    """The request never left, and the sentence says why: a cancel is no failed connection."""
     found = ended(made, "unsent", reason=reason)
     assert (found.word, found.code) == (VerdictWord.NO_CREDIT_USED, "N6")
-    assert reason.value.replace("_", " ") in found.sentence
+    assert why in found.sentence
+    assert found.sentence.endswith("the request never left.")
 
 
 @pytest.mark.parametrize("cause", DoubtCause)
@@ -151,5 +163,5 @@ def test_a_simulated_call_always_says_so(made: "Made", end: str) -> None:
     rest = attempt(made, end, 1)[1:]
     simulated = judged(made.call(made.intent(simulated=True), *rest))
     real = ended(made, end)
-    assert simulated.sentence == f"SIMULATED: a simulator played the provider. {real.sentence}"
+    assert simulated.sentence == f"SIMULATED: a simulator stands in for the provider. {real.sentence}"
     assert (real.word, real.code) == (simulated.word, simulated.code)

@@ -21,7 +21,8 @@ exai_attempts_total{outcome="in_doubt"} 1.0
 # TYPE exai_tool_calls_total counter
 exai_tool_calls_total 1.0
 # TYPE exai_spend_total counter
-exai_spend_total 0.25
+exai_spend_total{currency="USD"} 0.25
+exai_spend_total{currency="CNY"} 0.0
 """
 OTHER_NONCE = "0b1c2b8e-0c1f-4a8e-9d55-0a3c2f4b5d6e"
 
@@ -45,6 +46,7 @@ class Accounts:
     requests: list[dict[str, Any]] = field(default_factory=list)
     metrics: str = METRICS
     shown_pico: int = 250_000_000_000
+    foreign_pico: int = 0
     server_spans: int = 1
 
     def holds(self) -> bool:
@@ -59,12 +61,15 @@ class Accounts:
             made.answer(),
         ]
         account = Account(line(index, entry) for index, entry in enumerate(told))
-        page = {"totals": [{"cost_pico": str(self.shown_pico)}]}
+        totals = [{"currency": "USD", "cost_pico": str(self.shown_pico)}]
+        if self.foreign_pico:
+            totals.append({"currency": "CNY", "cost_pico": str(self.foreign_pico)})
+        page = {"totals": totals}
         checks = [
             *_conservation.against_books(account, {"requests": self.requests}),
             *_conservation.against_views(account, metrics=self.metrics, page=page, server_spans=self.server_spans),
         ]
-        assert 7 == len(checks)
+        assert len(checks) >= 8
         broken = [check.what for check in checks if not check.holds]
         assert len(broken) <= 1, broken  # each alteration is seen by the one check that looks there
         return not broken
@@ -135,13 +140,27 @@ def test_a_bill_that_differs_in_its_last_digit_is_found(accounts: Accounts, amou
     [
         ('{outcome="settled"} 1.0', '{outcome="settled"} 2.0'),
         ("exai_tool_calls_total 1.0", "exai_tool_calls_total 0.0"),
-        ("exai_spend_total 0.25", "exai_spend_total 0.250000001"),
+        ('{currency="USD"} 0.25', '{currency="USD"} 0.25000001'),
     ],
 )
 def test_a_counter_that_differs_is_found(accounts: Accounts, told: str, otherwise: str) -> None:
     """Each of the three counters is held against the entries."""
     assert told in accounts.metrics
     accounts.metrics = accounts.metrics.replace(told, otherwise)
+    assert not accounts.holds()
+
+
+def test_a_bill_above_what_is_held_is_found(accounts: Accounts) -> None:
+    """The worst case of an attempt in doubt is a bound: a bill beyond it, or in another currency, breaks it."""
+    accounts.requests[1]["billed"]["amount"] = "1.5"
+    assert accounts.holds()
+    accounts.requests[1]["billed"]["amount"] = "1.500000000001"
+    assert not accounts.holds()
+
+
+def test_currencies_are_never_added(accounts: Accounts) -> None:
+    """Spend in another currency that no entry knows is no part of the dollars: the page is found out."""
+    accounts.foreign_pico = 1
     assert not accounts.holds()
 
 
