@@ -16,6 +16,29 @@ from service.mcp.frames import dump
 REVISIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 """The MCP revisions spoken, newest first."""
 
+FAILURE: Mapping[str, Any] = {
+    "type": "object",
+    "description": "Why the call failed, beside isError; the tool's own result is absent then.",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "retryable": {"type": "boolean"},
+                "remedy": {"type": "string"},
+            },
+            "required": ["code", "message", "retryable", "remedy"],
+        }
+    },
+    "required": ["error"],
+}
+"""What `structuredContent` holds when a call fails.
+
+Every output schema must allow it: the protocol's TypeScript client holds failures to the schema too, and
+throws a result away that does not fit, receipt and all.
+"""
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 """Source: modelcontextprotocol.io/specification/2025-11-25/server/tools, "Tool Names"."""
 
@@ -99,5 +122,5 @@ def _definition(tool: Tool) -> dict[str, Any]:
         "annotations": dict(tool.annotations),
     }
     if tool.output_schema is not None:
-        definition["outputSchema"] = dict(tool.output_schema)
+        definition["outputSchema"] = {"type": "object", "anyOf": [dict(tool.output_schema), FAILURE]}
     return definition

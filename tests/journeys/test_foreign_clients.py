@@ -105,8 +105,11 @@ async def test_an_mcp_client_understands_a_refusal(served: Served, judge: Judge)
     """What a provider refuses is a result with isError, a code, a remedy and the receipt."""
     await judge.fault({"kind": "error", "provider": "kimi", "status": 401})
     async with session(served.socket) as client:
+        (tool,) = (await client.list_tools()).tools
         result = await client.call_tool("chat", {"prompt": "Hello?", "provider": "kimi"})
     assert result.isError
+    # The protocol's TypeScript client does so, and shows its user nothing of a result that does not fit.
+    jsonschema_rs.Draft202012Validator(tool.outputSchema).validate(result.structuredContent)
     assert result.structuredContent is not None
     assert "provider_refused" == result.structuredContent["error"]["code"]
     assert "KIMI_API_KEY" in result.structuredContent["error"]["remedy"]

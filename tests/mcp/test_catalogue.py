@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import jsonschema_rs
 import mcp_types.methods
 import pytest
 
 from service.errors import PlugError
-from service.mcp.catalogue import REVISIONS, Catalogue, build_catalogue
+from service.mcp.catalogue import REVISIONS, Catalogue, build_catalogue, catalogue_of
+from service.mcp.events import ToolFault, ToolReply
+from service.mcp.results import render_reply
+from service.tools.chat import TOOL
 
 GOOD: dict[str, Any] = {"name": "chat", "description": "Ask.", "inputSchema": {"type": "object"}}
 
@@ -70,3 +74,25 @@ def test_a_name_belongs_to_one_tool() -> None:
     """Two tools of the same name stop the start."""
     with pytest.raises(PlugError, match=r"'chat'.*taken"):
         build_catalogue([GOOD, GOOD])
+
+
+def test_an_output_schema_allows_a_failure_and_nothing_else_beside_the_result() -> None:
+    """A client that holds structured content to the schema keeps our errors; a half of either is no result."""
+    (listed,) = json.loads(catalogue_of([TOOL]).results["2025-11-25"])["tools"]
+    fits = jsonschema_rs.Draft202012Validator(listed["outputSchema"]).is_valid
+    fault = ToolFault(code="no_wallet", message="No key.", retryable=False, remedy="Set one.")
+    frame = render_reply(1, ToolReply(is_error=True, error=fault))
+    assert fits(json.loads(frame)["result"]["structuredContent"])
+    usage = dict.fromkeys(TOOL.output_schema["properties"]["usage"]["properties"], 1)
+    result = {
+        "text": "hi",
+        "provider": "kimi",
+        "model": "m",
+        "finish_reason": "stop",
+        "note": None,
+        "usage": usage,
+    }
+    assert fits(result)
+    assert not fits({})
+    assert not fits({"text": "hi"})
+    assert not fits({"error": {"code": "no_wallet"}})
