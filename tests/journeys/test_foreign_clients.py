@@ -108,6 +108,7 @@ async def test_an_mcp_client_understands_a_refusal(served: Served, judge: Judge)
         (tool,) = (await client.list_tools()).tools
         result = await client.call_tool("chat", {"prompt": "Hello?", "provider": "kimi"})
     assert result.isError
+    assert tool.outputSchema is not None
     # The protocol's TypeScript client does so, and shows its user nothing of a result that does not fit.
     jsonschema_rs.Draft202012Validator(tool.outputSchema).validate(result.structuredContent)
     assert result.structuredContent is not None

@@ -7,6 +7,7 @@ import jsonschema_rs
 import mcp_types.methods
 import pytest
 
+from service.core.usage import Usage
 from service.errors import PlugError
 from service.mcp.catalogue import REVISIONS, Catalogue, build_catalogue, catalogue_of
 from service.mcp.events import ToolFault, ToolReply
@@ -83,15 +84,8 @@ def test_an_output_schema_allows_a_failure_and_nothing_else_beside_the_result() 
     fault = ToolFault(code="no_wallet", message="No key.", retryable=False, remedy="Set one.")
     frame = render_reply(1, ToolReply(is_error=True, error=fault))
     assert fits(json.loads(frame)["result"]["structuredContent"])
-    usage = dict.fromkeys(TOOL.output_schema["properties"]["usage"]["properties"], 1)
-    result = {
-        "text": "hi",
-        "provider": "kimi",
-        "model": "m",
-        "finish_reason": "stop",
-        "note": None,
-        "usage": usage,
-    }
+    said = {"text": "hi", "provider": "kimi", "model": "m", "finish_reason": "stop", "note": None}
+    result = {**said, "usage": dict.fromkeys(Usage.__struct_fields__, 1)}
     assert fits(result)
     assert not fits({})
     assert not fits({"text": "hi"})
