@@ -12,6 +12,7 @@ from service.ledger.reading import Reading
 from service.ledger.verify import Report, compare_rows, verify
 
 _BROKEN = 1
+_LIMIT = "Not shown by this: entries cut off at the end, or a log rewritten as a whole."
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def _run(arguments: Namespace) -> int:
     if arguments.file is not None:
         try:
             with arguments.file.open("rb") as file:
-                return _say(console, verify(read_export(file)), f"{arguments.file}")
+                return _say_log(console, verify(read_export(file)), f"{arguments.file}")
         except OSError as error:
             raise StoreError(
                 f"{arguments.file} cannot be read: {error.strerror}",
@@ -33,22 +34,31 @@ def _run(arguments: Namespace) -> int:
     folder = read_settings(arguments).settings.data_dir
     reading = Reading(folder)
     try:
-        log = verify(reading.lines())
-        status = _say(console, log, f"the log in {folder}")
+        status = _say_log(console, verify(reading.lines()), f"the log in {folder}")
         if status == 0:
-            status = _say(console, compare_rows(reading), "its tables")
+            tables = compare_rows(reading)
+            status = _say(
+                console, tables, "its tables", f"calls, attempts and sums agree with {tables.entries} entries"
+            )
     finally:
         reading.close()
     return status
 
 
-def _say(console: Console, report: Report, what: str) -> int:
+def _say_log(console: Console, report: Report, what: str) -> int:
+    if not report.entries:  # every log begins with the start that made it
+        console.print(f"{what}: no entry at all; this is no log", markup=False, soft_wrap=True)
+        return _BROKEN
+    whole = f"{report.entries} entries, indexes contiguous, leaf hashes right"
+    status = _say(console, report, what, whole)
+    if status == 0:
+        console.print(_LIMIT, markup=False, soft_wrap=True)
+    return status
+
+
+def _say(console: Console, report: Report, what: str, whole: str) -> int:
     if report.first is None:
-        console.print(
-            f"{what}: {report.entries} entries, indexes contiguous, leaf hashes right",
-            markup=False,
-            soft_wrap=True,
-        )
+        console.print(f"{what}: {whole}", markup=False, soft_wrap=True)
         return 0
     console.print(f"{what}: {report.problems_total} problems in {report.entries} entries", markup=False)
     for problem in report.problems:

@@ -24,6 +24,14 @@ def test_a_file_that_is_no_export(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "entry 0" in capsys.readouterr().out
 
 
+def test_an_empty_file_is_no_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is not whole: every log begins with the start that made it."""
+    path = tmp_path / "empty.jsonl"
+    path.touch()
+    assert FAILED == main(["ledger", "verify", str(path)])
+    assert "this is no log" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("word", ["verify", "export"])
 def test_a_file_that_is_no_ledger(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A damaged data folder is told in a sentence with a remedy: this is the command that people are sent to."""
