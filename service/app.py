@@ -6,17 +6,13 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import apsw
 from aiohttp import web
 
-from console.app import create
-from console.page import PREFIX
 from otel.collector import span_exporter
 from otel.counts import unbalanced
 from otel.exporting import ExportQueue, ExportState
@@ -39,31 +35,27 @@ from service.ledger.sqlite import SqliteStore
 from service.mcp.catalogue import catalogue_of
 from service.mcp.opening import open_conversation
 from service.mcp.terms import Limits, Server
+from service.mounting import MAIN, MOVABLE, Kept, Numbers, Service, mount
 from service.pricelist import load_prices
 from service.serving.auth import Tokens
 from service.serving.calls import ToolCalls
-from service.serving.keys import CALLER
 from service.serving.limits import Connections, Gate
 from service.serving.ports import REJECTIONS, Parts
 from service.serving.problems import refusal
 from service.settings import Settings
 from service.transports.site import BoundedSite, listen, make_runner
 from service.transports.websocket import WebSockets
-from service.web import api, health
-from service.web import metrics as metrics_page
+from service.web import health
 from service.web.guard import REASONS as GUARD_REASONS
 from service.web.guard import guard
 from service.web.hosts import Hosts
 from service.web.problems import problems
 
-MAIN = "main"
-MOVABLE = ("console", "health", "metrics")
 INSTRUCTIONS = (
     "Tools here ask GLM or Kimi. Every answer carries a receipt under _meta['exai/receipt']: which provider was"
     " asked, what it metered, what it cost, and a URL where a person can check it."
 )
 EXPORT_CLOSE_S = 2.0
-FEED_WAIT_S = 1.0
 _ID_BYTES = 16
 
 _log = logging.getLogger(__name__)
@@ -79,40 +71,6 @@ class SystemClock:
     def monotonic_ns(self) -> int:
         """Say a time that never goes back."""
         return time.monotonic_ns()
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What keeps the record, and what derives from it."""
-
-    folder: Path
-    ledger: Ledger
-    reading: Reading
-    feed: Feed
-    spans: ExportQueue
-    metrics: Metrics
-    unbalanced: Callable[[], tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Service:
-    """The service while it runs.
-
-    Attributes:
-        url: where people reach it, without a slash at the end.
-        console_url: the same for the console.
-        mcp_url: where MCP clients connect.
-        wallets: who pays, in order of preference.
-        stopped: set when the service cannot go on, because its ledger failed.
-    """
-
-    url: str
-    console_url: str
-    mcp_url: str
-    wallets: tuple[Wallet, ...]
-    calls: ToolCalls
-    kept: Kept
-    stopped: asyncio.Event
 
 
 @asynccontextmanager
@@ -172,7 +130,7 @@ async def running(
         for part, listener in listeners.items():
             app = web.Application(middlewares=[problems(_new_id), stand])
             for mounted in (part, *(name for name in MOVABLE if part == MAIN and name not in listeners)):
-                _mount(app, mounted, service, sockets, clock)
+                mount(app, mounted, service, sockets, clock)
             runner = make_runner(app)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -214,52 +172,11 @@ async def _keep(
         ledger,
         reading,
         feed,
-        spans,
         metrics,
+        spans,
+        spans_check=partial(_spans_check, spans),
         unbalanced=lambda: unbalanced(counted.counts(), traced.counts()),
     )
-
-
-def _mount(app: web.Application, part: str, service: Service, sockets: WebSockets, clock: Clock) -> None:
-    """Put one part of what is reached by HTTP on an application."""
-    kept = service.kept
-    match part:
-        case "console":
-            simulated = any(wallet.simulated for wallet in service.wallets)
-            pages = create(
-                kept.reading,
-                console_url=service.console_url,
-                mcp_url=service.mcp_url,
-                simulated_banner=simulated,
-                clock=clock,
-                owner=_owner,
-            )
-            app.add_routes([web.get(PREFIX, _to_console)])
-            app.add_subapp(PREFIX, pages)
-        case "health":
-            looks = checks.every(
-                lambda: checks.store(kept.ledger),
-                lambda: checks.wallets(service.wallets),
-                lambda: checks.conservation(kept.unbalanced()),
-                lambda: checks.feed(kept.feed),
-                lambda: _spans_check(kept.spans),
-            )
-            ready = checks.ready(kept.ledger, kept.folder, is_stopping=lambda: service.calls.stopping)
-            app.add_routes(health.routes(ready=ready, checks=looks))
-        case "metrics":
-            app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
-        case _:
-            app.add_routes([*sockets.routes(), *api.routes()])
-
-
-async def _to_console(_request: web.Request) -> web.StreamResponse:
-    raise web.HTTPFound(f"{PREFIX}/")
-
-
-def _owner(request: web.Request) -> str | None:
-    """Say whose calls alone a request may see; the guard has told who asks."""
-    caller = request[CALLER]
-    return None if caller.sees_all else caller.name
 
 
 def _listen(settings: Settings, stack: AsyncExitStack) -> dict[str, socket.socket]:
@@ -275,7 +192,11 @@ def _listen(settings: Settings, stack: AsyncExitStack) -> dict[str, socket.socke
 
 
 def _pump_parts(
-    settings: Settings, calls: ToolCalls, tokens: Tokens, metrics: Metrics, offered: Mapping[str, Tool]
+    settings: Settings,
+    calls: ToolCalls,
+    tokens: Tokens,
+    metrics: Numbers,
+    offered: Mapping[str, Tool],
 ) -> Parts:
     server = Server(
         name="exai",
@@ -337,15 +258,6 @@ def _start_detail(prices: PriceTable, wallets: tuple[Wallet, ...]) -> dict[str, 
         "price_version": prices.version,
         "wallets": ", ".join(f"{wallet.name} at {wallet.host}" for wallet in wallets),
     }
-
-
-def _caught_up(feed: Feed) -> Callable[[], Awaitable[None]]:
-    """Let a scrape see every entry that was committed before it."""
-
-    async def settle() -> None:
-        await asyncio.to_thread(feed.wait, FEED_WAIT_S)
-
-    return settle
 
 
 def _spans_check(spans: ExportQueue) -> health.Check:

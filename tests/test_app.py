@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from otel.metrics import Metrics
 from service.app import running
 from service.secret import Secret
 from service.settings import Settings, WalletSource
@@ -94,4 +95,5 @@ async def test_a_counter_that_lies_is_named(tmp_path: Path, made: "Made") -> Non
             async with http.get(f"{service.url}/health") as answer:
                 checks = {check["name"]: check for check in (await answer.json())["checks"]}
             assert sentence == checks["conservation"]["sentence"]
+            assert isinstance(service.kept.metrics, Metrics)
             service.kept.metrics.closed(made.call(made.intent(), made.settlement(), made.answer()), 0)

@@ -1,0 +1,137 @@
+"""Mounting: which part of what is reached by HTTP is put where, and what it is made of."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from console.app import create
+from console.page import PREFIX
+from service import checks
+from service.core.shapes import Clock
+from service.core.wallet import Wallet
+from service.ledger.feed import Feed
+from service.ledger.ledger import Ledger
+from service.ledger.reading import Reading
+from service.serving.calls import ToolCalls
+from service.serving.keys import CALLER
+from service.transports.websocket import WebSockets
+from service.web import api, health
+from service.web import metrics as metrics_page
+from service.web.health import Check
+
+MAIN = "main"
+MOVABLE = ("console", "health", "metrics")
+FEED_WAIT_S = 1.0
+
+
+class Numbers(Protocol):
+    """The service's metrics, as far as who serves them must know them."""
+
+    def render(self, accept: str | None) -> tuple[bytes, str]:
+        """Write them as an Accept header asks: body and content type."""
+
+    def rejected(self, reason: str) -> None:
+        """Count a request that was turned away before admission."""
+
+
+class SpansQueue(Protocol):
+    """The way of spans to their collector, as far as who waits for it must know it."""
+
+    def flush(self, deadline_s: float) -> bool:
+        """Send what is queued; say whether nothing was left within the deadline."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What keeps the record, and what derives from it.
+
+    Attributes:
+        folder: the ledger's.
+        spans_check: looks at the way of spans to their collector.
+        unbalanced: names each equation of conservation that does not hold now.
+    """
+
+    folder: Path
+    ledger: Ledger
+    reading: Reading
+    feed: Feed
+    metrics: Numbers
+    spans: SpansQueue
+    spans_check: Callable[[], Check]
+    unbalanced: Callable[[], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service while it runs.
+
+    Attributes:
+        url: where people reach it, without a slash at the end.
+        console_url: the same for the console.
+        mcp_url: where MCP clients connect.
+        wallets: who pays, in order of preference.
+        stopped: set when the service cannot go on, because its ledger failed.
+    """
+
+    url: str
+    console_url: str
+    mcp_url: str
+    wallets: tuple[Wallet, ...]
+    calls: ToolCalls
+    kept: Kept
+    stopped: asyncio.Event
+
+
+def mount(app: web.Application, part: str, service: Service, sockets: WebSockets, clock: Clock) -> None:
+    """Put one part of what is reached by HTTP on an application."""
+    kept = service.kept
+    match part:
+        case "console":
+            simulated = any(wallet.simulated for wallet in service.wallets)
+            pages = create(
+                kept.reading,
+                console_url=service.console_url,
+                mcp_url=service.mcp_url,
+                simulated_banner=simulated,
+                clock=clock,
+                owner=_owner,
+            )
+            app.add_routes([web.get(PREFIX, _to_console)])
+            app.add_subapp(PREFIX, pages)
+        case "health":
+            looks = checks.every(
+                lambda: checks.store(kept.ledger),
+                lambda: checks.wallets(service.wallets),
+                lambda: checks.conservation(kept.unbalanced()),
+                lambda: checks.feed(kept.feed),
+                kept.spans_check,
+            )
+            ready = checks.ready(kept.ledger, kept.folder, is_stopping=lambda: service.calls.stopping)
+            app.add_routes(health.routes(ready=ready, checks=looks))
+        case "metrics":
+            app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
+        case _:
+            app.add_routes([*sockets.routes(), *api.routes()])
+
+
+async def _to_console(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPFound(f"{PREFIX}/")
+
+
+def _owner(request: web.Request) -> str | None:
+    """Say whose calls alone a request may see; the guard has told who asks."""
+    caller = request[CALLER]
+    return None if caller.sees_all else caller.name
+
+
+def _caught_up(feed: Feed) -> Callable[[], Awaitable[None]]:
+    """Let a scrape see every entry that was committed before it."""
+
+    async def settle() -> None:
+        await asyncio.to_thread(feed.wait, FEED_WAIT_S)
+
+    return settle
