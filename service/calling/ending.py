@@ -155,7 +155,10 @@ def _doubt(seen: Outcome) -> tuple[DoubtCause, str]:
 
 
 def _estimate(seen: Outcome) -> Estimate:
-    """Guess what an attempt in doubt consumed: its request's bytes, and the text that came."""
+    """Guess what an attempt in doubt consumed: its request's bytes, and the text that came.
+
+    Where the worst case has no amount the guess has none: beside an unknown bound it would pass for one.
+    """
     written = len((seen.answer.text + seen.answer.reasoning).encode())
     usage = Usage(
         uncached_input_tokens=estimated_tokens(seen.prompt_bytes),
@@ -164,7 +167,8 @@ def _estimate(seen: Outcome) -> Estimate:
         output_tokens=estimated_tokens(written),
         reasoning_tokens=0,
     )
-    cost = pricing.cost(usage, seen.route.row, seen.intent.price_version)
+    row = seen.route.row if seen.intent.worst_case.amount is not None else None
+    cost = pricing.cost(usage, row, seen.intent.price_version)
     return Estimate(
         method=ESTIMATE_METHOD,
         input_tokens=usage.uncached_input_tokens,

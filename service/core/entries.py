@@ -43,10 +43,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Prices per million tokens of each class, and per request, as exact decimals."""
+    """Prices per million tokens of each class, and per request, as exact decimals; None was not stated."""
 
     uncached_input: str
-    cached_input: str
+    cached_input: str | None
     cache_write: str
     output: str
     request: str = "0"

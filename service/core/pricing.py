@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, product
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,22 +18,37 @@ from service.core.words import CostStatus
 TOKENS_PER_RATE = 10**6
 _RATE_DIGITS_MAX = 6  # so that one token's price is a whole number of pico-units, and no sum is ever rounded
 _RATE = re.compile(rf"[0-9]{{1,4}}(\.[0-9]{{1,{_RATE_DIGITS_MAX}}})?")
+_TIERS_MAX = 16
 _CLASSES = ("uncached_input", "cached_input", "cache_write", "output")
+Size = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class PriceTableError(ValueError):
-    """A price row that cannot be used; its text names the row and what to change."""
+    """A price row that cannot be used; its text names the row and what to change.
+
+    Attributes:
+        places: where the rows at fault stand among the rows that were given, from 0; empty if no row is.
+    """
+
+    def __init__(self, message: str, places: tuple[int, ...] = ()) -> None:
+        super().__init__(message)
+        self.places = places
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rates for requests below given sizes, in tokens; None is no bound. The first tier that fits holds."""
 
-    input_tokens_below: int | None = None
-    output_tokens_below: int | None = None
+    input_tokens_below: Size | None = None
+    output_tokens_below: Size | None = None
     uncached_input: str
-    cached_input: str
+    cached_input: str | None = None
     cache_write: str | None = None
     output: str
+
+    def fits(self, input_tokens: int, output_tokens: int) -> bool:
+        """Whether a request of these sizes is below both bounds."""
+        fits_input = self.input_tokens_below is None or input_tokens < self.input_tokens_below
+        return fits_input and (self.output_tokens_below is None or output_tokens < self.output_tokens_below)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,8 +57,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Attributes:
         host: the provider's host that bills by this row.
         reports: names under which answers report the model, beside `model` itself.
-        uncached_input, cached_input, cache_write, output: per million tokens, decimal strings; cache
-            writes cost as uncached input where they are not stated.
+        uncached_input, cached_input, cache_write, output: per million tokens, decimal strings. Cached
+            input may be left out: then a usage that has any has no known price. Cache writes are input
+            that was not cached, and cost as such unless a price of their own is stated.
         request: a fee per request.
         tiers: rates by size instead of the plain ones.
         valid_from, valid_to: RFC 3339, half-open; None is unbounded.
@@ -60,7 +76,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cache_write: str | None = None
     output: str | None = None
     request: str = "0"
-    tiers: tuple[Tier, ...] = ()
+    tiers: Annotated[tuple[Tier, ...], msgspec.Meta(max_length=_TIERS_MAX)] = ()
     valid_from: str | None = None
     valid_to: str | None = None
     source: str
@@ -73,7 +89,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def free(self) -> bool:
         """Whether nothing is ever charged by this row."""
-        return all(not any(map(pico, (*_rates_of(rates), rates.request))) for rates in self.all_rates())
+        stated = [rate for rates in self.all_rates() for rate in (*_rates_of(rates), rates.request)]
+        return not any(rate is None or pico(rate) for rate in stated)
 
     def all_rates(self) -> tuple[Rates, ...]:
         """The plain rates, or those of every tier."""
@@ -81,16 +98,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             return tuple(_rates(self.label, tier, self.request) for tier in self.tiers)
         return (_rates(self.label, self, self.request),)
 
-    def rates(self, usage: Usage) -> Rates | None:
+    def rates(self, input_tokens: int, output_tokens: int) -> Rates | None:
         """Choose the rates by size; None when no tier fits."""
         if not self.tiers:
             return self.all_rates()[0]
-        for tier, rates in zip(self.tiers, self.all_rates(), strict=True):
-            fits_input = tier.input_tokens_below is None or usage.input_tokens < tier.input_tokens_below
-            fits_output = tier.output_tokens_below is None or usage.output_tokens < tier.output_tokens_below
-            if fits_input and fits_output:
-                return rates
-        return None
+        fitting = (tier for tier in self.tiers if tier.fits(input_tokens, output_tokens))
+        tier = next(fitting, None)
+        return None if tier is None else _rates(self.label, tier, self.request)
+
+    def reachable(self, input_tokens_max: int, output_tokens_max: int) -> frozenset[Rates | None]:
+        """Give the rates of every request up to these sizes; None stands for a size that no tier fits.
+
+        Tiers cut the sizes into rectangles, so the smallest request of each one speaks for it.
+        """
+        inputs = _corners((tier.input_tokens_below for tier in self.tiers), input_tokens_max)
+        outputs = _corners((tier.output_tokens_below for tier in self.tiers), output_tokens_max)
+        return frozenset(self.rates(*sizes) for sizes in product(inputs, outputs))
 
     def holds(self, at_ns: int) -> bool:
         """Whether the row is in force at a time."""
@@ -109,11 +132,9 @@ class PriceTable:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = tuple(rows)
         self._by_model: dict[tuple[str, str, str], list[Row]] = {}
+        _check_all(self.rows)
         for row in self.rows:
-            _check(row)
             self._by_model.setdefault((row.provider, row.host, row.model), []).append(row)
-        for same in self._by_model.values():
-            _check_disjoint(same)
         self.version = hashlib.sha256(canonical(msgspec.to_builtins(self.rows))).hexdigest()[:16]
 
     def row(self, provider: str, host: str, model: str, at_ns: int) -> Row | None:
@@ -135,24 +156,23 @@ def parse_rows(document: dict[str, Any]) -> tuple[Row, ...]:
     """Read the rows of a price file: `[[price]]` tables, nothing else.
 
     Raises:
-        PriceTableError: an unknown key, a wrong type, or a row that contradicts itself.
+        PriceTableError: an unknown key, a wrong type, a row that contradicts itself or another one.
     """
     unknown = sorted(set(document) - {"price"})
     if unknown:
         raise PriceTableError(f"unknown key {unknown[0]!r}; a price file holds [[price]] rows only")
-    try:
-        rows = msgspec.convert(document.get("price", []), tuple[Row, ...])
-    except msgspec.ValidationError as error:
-        raise PriceTableError(str(error)) from error
-    for row in rows:
-        _check(row)
+    tables = document.get("price", [])
+    if not isinstance(tables, list):
+        raise PriceTableError("price is no list of rows; begin each row with [[price]]")
+    rows = tuple(_read(place, table) for place, table in enumerate(tables))
+    _check_all(rows)
     return rows
 
 
 def cost(usage: Usage, row: Row | None, price_version: str) -> Cost:
-    """Price a usage exactly; `unknown_price` when there is no row or no tier for it."""
-    rates = row.rates(usage) if row else None
-    if row is None or rates is None:
+    """Price a usage exactly; `unknown_price` when no row, no tier or no rate is stated for a part of it."""
+    rates = row.rates(usage.input_tokens, usage.output_tokens) if row else None
+    if row is None or rates is None or (usage.cached_input_tokens and rates.cached_input is None):
         return Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version=price_version)
     charged = Money(row.currency, _charge(usage, rates))
     status = CostStatus.FREE if row.free else CostStatus.PRICED
@@ -162,20 +182,21 @@ def cost(usage: Usage, row: Row | None, price_version: str) -> Cost:
 
 
 def worst_case(input_tokens: int, output_tokens: int, row: Row | None) -> WorstCase:
-    """Bound what a request can cost: all input at its dearest class and tier, output to its limit."""
-    if row is None:
+    """Bound what a request can cost: all input at the dearest class and tier in reach, output to its limit.
+
+    No amount is a bound where a usage in reach has no stated price.
+    """
+    reachable = row.reachable(input_tokens, output_tokens) if row else frozenset({None})
+    charges = [_dearest(input_tokens, output_tokens, rates) for rates in reachable]
+    known = [charge for charge in charges if charge is not None]
+    if row is None or len(known) < len(charges):
         return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=None, amount=None)
-    charges = []
-    for rates in row.all_rates():
-        input_rate = max(pico(rate) for rate in (rates.uncached_input, rates.cached_input, rates.cache_write))
-        tokens_cost = input_tokens * input_rate + output_tokens * pico(rates.output)
-        charges.append(tokens_cost // TOKENS_PER_RATE + pico(rates.request))
-    amount = decimal_text(max(charges))
+    amount = decimal_text(max(known))
     return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=row.currency, amount=amount)
 
 
 def lines(usage: Usage, rates: Rates) -> tuple[tuple[str, int, str, int], ...]:
-    """Work a cost out: (class, tokens, rate per million, amount in pico-units) for each class."""
+    """Work a cost out: (class, tokens, rate per million, amount in pico-units) for each class with a rate."""
     counts = (
         usage.uncached_input_tokens,
         usage.cached_input_tokens,
@@ -185,6 +206,7 @@ def lines(usage: Usage, rates: Rates) -> tuple[tuple[str, int, str, int], ...]:
     return tuple(
         (name, count, rate, count * pico(rate) // TOKENS_PER_RATE)
         for name, count, rate in zip(_CLASSES, counts, _rates_of(rates), strict=True)
+        if rate is not None
     )
 
 
@@ -192,15 +214,27 @@ def _charge(usage: Usage, rates: Rates) -> int:
     return sum(amount for *_, amount in lines(usage, rates)) + pico(rates.request)
 
 
-def _rates_of(rates: Rates) -> tuple[str, ...]:
+def _dearest(input_tokens: int, output_tokens: int, rates: Rates | None) -> int | None:
+    """Bound one tier's charge in pico-units; None where a rate is not stated."""
+    if rates is None or rates.cached_input is None:
+        return None
+    input_rate = max(pico(rate) for rate in (rates.uncached_input, rates.cached_input, rates.cache_write))
+    tokens_cost = input_tokens * input_rate + output_tokens * pico(rates.output)
+    return tokens_cost // TOKENS_PER_RATE + pico(rates.request)
+
+
+def _corners(bounds: Iterable[int | None], tokens_max: int) -> set[int]:
+    """Give the least size in each span that the bounds cut, as far as a request may reach."""
+    return {0} | {bound for bound in bounds if bound is not None and bound <= tokens_max}
+
+
+def _rates_of(rates: Rates) -> tuple[str | None, ...]:
     return tuple(getattr(rates, name) for name in _CLASSES)
 
 
 def _rates(label: str, stated: Row | Tier, request: str) -> Rates:
-    if stated.uncached_input is None or stated.cached_input is None or stated.output is None:
-        raise PriceTableError(
-            f"price row {label}: uncached_input, cached_input and output must be stated, or tiers"
-        )
+    if stated.uncached_input is None or stated.output is None:
+        raise PriceTableError(f"price row {label}: uncached_input and output must be stated, or tiers")
     return Rates(
         uncached_input=stated.uncached_input,
         cached_input=stated.cached_input,
@@ -208,6 +242,28 @@ def _rates(label: str, stated: Row | Tier, request: str) -> Rates:
         output=stated.output,
         request=request,
     )
+
+
+def _read(place: int, table: object) -> Row:
+    try:
+        return msgspec.convert(table, Row)
+    except msgspec.ValidationError as error:
+        named = table.get("model") if isinstance(table, dict) else None
+        label = f"{place + 1} ({named})" if isinstance(named, str) else str(place + 1)
+        raise PriceTableError(f"price row {label}: {error}", (place,)) from error
+
+
+def _check_all(rows: Sequence[Row]) -> None:
+    """Refuse a row that contradicts itself or another one."""
+    same: dict[tuple[str, str, str], list[tuple[int, int, Row]]] = {}
+    for place, row in enumerate(rows):
+        try:
+            _check(row)
+        except PriceTableError as error:
+            raise PriceTableError(str(error), (place,)) from error
+        same.setdefault((row.provider, row.host, row.model), []).append((_begins(row), place, row))
+    for placed in same.values():
+        _check_disjoint(sorted(placed, key=lambda each: each[:2]))
 
 
 def _check(row: Row) -> None:
@@ -228,18 +284,24 @@ def _check(row: Row) -> None:
 def _check_rates(row: Row, rates: Rates) -> None:
     for name in (*_CLASSES, "request"):
         found = getattr(rates, name)
-        if not _RATE.fullmatch(found):
+        if found is not None and not _RATE.fullmatch(found):
             raise PriceTableError(
                 f"price row {row.label}: {name} = {found!r} is no decimal"
                 f" with at most {_RATE_DIGITS_MAX} digits after the point"
             )
 
 
-def _check_disjoint(rows: list[Row]) -> None:
-    """Refuse two rows that are in force at once: the price would depend on their order."""
-    for before, row in pairwise(sorted(rows, key=_begins)):
-        if before.valid_to is None or _begins(row) < utc_ns(before.valid_to):
-            raise PriceTableError(f"price row {row.label}: another row of this model is in force at the same time")
+def _check_disjoint(rows: Sequence[tuple[int, int, Row]]) -> None:
+    """Refuse two rows that are in force at once: the price would depend on their order.
+
+    Args:
+        rows: of one model, each as (beginning in ns, place, row), sorted.
+    """
+    for (_, first, before), (begins_ns, second, row) in pairwise(rows):
+        if before.valid_to is None or begins_ns < utc_ns(before.valid_to):
+            raise PriceTableError(
+                f"price row {row.label}: another row of this model is in force at the same time", (first, second)
+            )
 
 
 def _begins(row: Row) -> int:

@@ -67,7 +67,7 @@ async def chat(request: web.Request, world: World, provider: Provider, *, plan: 
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         body = b""
-    visit = _receive(request, world, provider, plan=plan)
+    visit = _receive(request, world, provider, body, plan=plan)
     answer = _decide(visit, body)
     hung = pick(visit.faults, Hang) is not None
     visit.entry.status = None if hung else answer.status
@@ -75,11 +75,11 @@ async def chat(request: web.Request, world: World, provider: Provider, *, plan: 
     return await send(request, answer, visit.faults, world.closing)
 
 
-def _receive(request: web.Request, world: World, provider: Provider, *, plan: bool) -> Visit:
+def _receive(request: web.Request, world: World, provider: Provider, body: bytes, *, plan: bool) -> Visit:
     """Write the request down and find out whose it is and what will go wrong with it."""
     key = key_of(request)
     wallet = wallet_of(provider.NAME, key) if key else None
-    faults = world.board.take(provider.NAME, wallet, "chat")
+    faults = world.board.take(provider.NAME, wallet, "chat", body)
     skew = pick(faults, ClockSkew)
     now_ns = world.clock()
     stamped = provider.stamp(world.ids, now_ns + (skew.seconds * 10**9 if skew else 0))
@@ -196,7 +196,8 @@ def _bill(visit: Visit, model: str, usage: Usage, currency: str) -> None:
         visit.entry.credits_nano = nano * times
     else:
         name = visit.provider.NAME
-        nano = bill_nano(name, currency, model, prompt=prompt, cached=cached, completion=completion)
+        at_ns = visit.entry.at_ns
+        nano = bill_nano(name, currency, model, prompt=prompt, cached=cached, completion=completion, at_ns=at_ns)
         visit.entry.billed_nano = nano * times
 
 

@@ -16,14 +16,20 @@ Chunks = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Bytes = Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
 Status = Annotated[int, msgspec.Meta(ge=200, le=599)]
 Factor = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Amount = Annotated[str, msgspec.Meta(pattern=r"^\d{1,6}(\.\d{1,9})?$")]
 
 
 class _Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """What every fault says: whom it hits, how many requests (None: all), and chat or account routes."""
+    """What every fault says: whom it hits, how many requests (None: all), and chat or account routes.
+
+    `holds` is text that must stand in the request's body as it was sent: so each of many requests at one time
+    can have a fault of its own.
+    """
 
     provider: Literal["kimi", "glm"] | None = None
     wallet: str | None = None
+    holds: Words | None = None
     next: Count | None = None
     on: Literal["chat", "account"] = "chat"
 
@@ -207,9 +213,9 @@ class FaultBoard:
         """Replace all switches."""
         self._active = [_Active(fault, fault.next) for fault in faults]
 
-    def take(self, provider: str, wallet: str | None, on: str) -> tuple[Fault, ...]:
+    def take(self, provider: str, wallet: str | None, on: str, body: bytes = b"") -> tuple[Fault, ...]:
         """Give the faults that hit this request, and count it against each of them."""
-        hit = [active for active in self._active if _hits(active.fault, provider, wallet, on)]
+        hit = [active for active in self._active if _hits(active.fault, provider, wallet, on, body)]
         for active in hit:
             if active.left is not None:
                 active.left -= 1
@@ -221,5 +227,6 @@ class FaultBoard:
         return {"faults": [{**msgspec.to_builtins(active.fault), "next": active.left} for active in self._active]}
 
 
-def _hits(fault: Fault, provider: str, wallet: str | None, on: str) -> bool:
-    return fault.on == on and fault.provider in (None, provider) and fault.wallet in (None, wallet)
+def _hits(fault: Fault, provider: str, wallet: str | None, on: str, body: bytes) -> bool:
+    named = fault.on == on and fault.provider in (None, provider) and fault.wallet in (None, wallet)
+    return named and (fault.holds or "").encode() in body

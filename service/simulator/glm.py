@@ -24,7 +24,7 @@ CHAT_PATH = "/api/paas/v4/chat/completions"
 PLAN_CHAT_PATH = "/api/coding/paas/v4/chat/completions"
 
 _ALWAYS_THINKING = frozenset({"glm-5.3"})
-_NEVER_THINKING = frozenset({"glm-4-32b"})
+_NEVER_THINKING = frozenset({"glm-4-32b-0414-128k", "glm-4-plus", "glm-4-flash-250414"})
 _CONTEXT = 204_800
 _BEIJING = timedelta(hours=8)
 

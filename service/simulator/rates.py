@@ -2,10 +2,13 @@
 
 A rate is whole nano-units (10^-9) of its currency per token: a thousand times the price of a million tokens, so
 0.075 a million is 75 nano a token, and every bill is an exact integer.
-Sources: platform.kimi.ai/docs/pricing, docs.z.ai/guides/overview/pricing and the CNY pages of the same providers.
+Sources: platform.kimi.ai/docs/pricing, platform.kimi.com/docs/pricing, docs.z.ai/guides/overview/pricing and
+bigmodel.cn/pricing. Where these leave a price open, a bill must still be written: such a line says `chosen here`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 NANO = 10**9
@@ -24,6 +27,21 @@ class Rate:
         return (prompt - cached) * self.uncached + cached * self.cached + completion * self.output
 
 
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A rate that holds instead of the usual one: for short requests, or before a time. None is no limit."""
+
+    rate: Rate
+    prompt_below: int | None = None
+    completion_below: int | None = None
+    before_ns: int | None = None
+
+    def holds(self, prompt: int, completion: int, at_ns: int) -> bool:
+        """Tell whether a completion is within every limit."""
+        limits = ((prompt, self.prompt_below), (completion, self.completion_below), (at_ns, self.before_ns))
+        return all(limit is None or count < limit for count, limit in limits)
+
+
 def _rate(per_million: str) -> Rate:
     """Read `uncached/cached/output` prices per million tokens."""
     uncached, cached, output = (int(Decimal(price) * 1000) for price in per_million.split("/"))
@@ -33,6 +51,8 @@ def _rate(per_million: str) -> Rate:
 def _rates(table: dict[str, str]) -> dict[str, Rate]:
     return {model: _rate(prices) for model, prices in table.items()}
 
+
+_FREE = "0/0/0"
 
 _KIMI_USD = _rates(
     {
@@ -67,28 +87,26 @@ _GLM_USD = _rates(
         "glm-4.5-airx": "1.1/0.22/4.5",
         "glm-4.6v": "0.3/0.05/0.9",
         "glm-4.5v": "0.6/0.11/1.8",
-        "glm-4-32b": "0.1/0.1/0.1",  # no cached price is published: cached input costs what input costs
-        "glm-4.7-flash": "0/0/0",
-        "glm-4.5-flash": "0/0/0",
-        "glm-4.6v-flash": "0/0/0",
+        "glm-4-32b-0414-128k": "0.1/0.1/0.1",  # no cached price is stated; chosen here: that of plain input
+        "glm-4.7-flash": _FREE,
+        "glm-4.5-flash": _FREE,
+        "glm-4.6v-flash": _FREE,
     }
 )
 
 _GLM_CNY = _rates(
     {
         "glm-5.3": "8/2/28",
-        "glm-5.3-flash": "0.8/0.23/2.8",
+        "glm-5.3-flash": "0.8/0.23/2.8",  # chosen here: the same in its first weeks, of which nothing is stated
         "glm-5.3-flashx": "2/0.57/7",
-        "glm-4.7": "3/0.6/14",
-        "glm-4.5-air": "0.8/0.16/2",
-        "glm-4.7-flash": "0/0/0",
+        "glm-4.7": "3/0.6/14",  # stated for prompts below 32 thousand; chosen here: longer ones cost no more
+        "glm-4.5-air": "0.8/0.16/2",  # stated for the shortest requests only; chosen here: for all of them
+        "glm-4-plus": "5/2.5/5",
+        "glm-4.7-flash": _FREE,
+        "glm-4-flash-250414": _FREE,
+        "glm-z1-flash": _FREE,
     }
 )
-
-# The CNY host bills glm-4.7 by length: short input with a short answer is cheaper.
-_GLM_47_CNY_SHORT = _rate("2/0.4/8")
-_SHORT_PROMPT = 32_000
-_SHORT_COMPLETION = 200
 
 _RATES = {
     ("kimi", "USD"): _KIMI_USD,
@@ -97,17 +115,27 @@ _RATES = {
     ("glm", "CNY"): _GLM_CNY,
 }
 
+_FLASH_FULL_PRICE_NS = int(datetime(2026, 9, 9, 16, tzinfo=UTC).timestamp()) * 10**9
+
+_SPECIALS: Mapping[tuple[str, str], Special] = {
+    ("USD", "glm-5.3-flash"): Special(_rate("0.075/0.015/0.25"), before_ns=_FLASH_FULL_PRICE_NS),
+    ("CNY", "glm-4.7"): Special(_rate("2/0.4/8"), prompt_below=32_000, completion_below=200),
+}
+
 
 def offered(provider: str, currency: str) -> tuple[str, ...]:
     """List the models an account of this currency may call."""
     return tuple(_RATES[provider, currency])
 
 
-def bill_nano(provider: str, currency: str, model: str, *, prompt: int, cached: int, completion: int) -> int:
-    """Price one completion in nano-units of `currency`; raises KeyError for a model that is not offered."""
+def bill_nano(
+    provider: str, currency: str, model: str, *, prompt: int, cached: int, completion: int, at_ns: int
+) -> int:
+    """Price one completion at a time, in nano-units of `currency`; raises KeyError for a model not offered."""
     rate = _RATES[provider, currency][model]
-    if (currency, model) == ("CNY", "glm-4.7") and prompt < _SHORT_PROMPT and completion < _SHORT_COMPLETION:
-        rate = _GLM_47_CNY_SHORT
+    special = _SPECIALS.get((currency, model))
+    if special is not None and special.holds(prompt, completion, at_ns):
+        rate = special.rate
     return rate.bill_nano(prompt, cached, completion)
 
 

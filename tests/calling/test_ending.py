@@ -8,7 +8,7 @@ import pytest
 from service.calling.ending import Outcome, ending
 from service.calling.routing import Router
 from service.calling.wire import LostError, UnsentError
-from service.core.entries import DoubtEntry, End, RefusalEntry, SettlementEntry, UnsentEntry
+from service.core.entries import DoubtEntry, End, RefusalEntry, SettlementEntry, UnsentEntry, WorstCase
 from service.core.evidence import Commitment, Timing
 from service.core.shapes import Answer, Refusal
 from service.core.usage import UsageFlag
@@ -114,6 +114,17 @@ def test_causes_of_doubt(
     assert cause == end.cause
     assert end.estimate is not None
     assert (100, 1, "bytes/4, v1") == (end.estimate.input_tokens, end.estimate.output_tokens, end.estimate.method)
+    assert ("USD", "0.000315") == (end.estimate.currency, end.estimate.amount)
+
+
+def test_a_guess_without_a_bound_has_no_amount(made: "Made", whole: Answer) -> None:
+    """Where the worst case is not known, a guessed amount would look like what is held."""
+    worst = WorstCase(input_tokens=9, output_tokens=9, currency=None, amount=None)
+    lost = msgspec.structs.replace(whole, usage=None)
+    end = ending(seen(made, lost, intent=made.intent(worst_case=worst)))
+    assert isinstance(end, DoubtEntry)
+    assert end.estimate is not None
+    assert (None, None, 100) == (end.estimate.currency, end.estimate.amount, end.estimate.input_tokens)
 
 
 @pytest.mark.parametrize("reason", UnsentReason)

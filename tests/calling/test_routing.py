@@ -46,7 +46,10 @@ def test_price_row() -> None:
     assert ("kimi-k3", "USD") == (row.model, row.currency)
     assert BOTH.route(ask(model="kimi-of-tomorrow"), at_ns=BEGUN_NS).row is None
     chinese = Router(PROVIDERS, [keyed("kimi", "sim-cny-1")], PRICES)
-    assert chinese.route(ask(), at_ns=BEGUN_NS).row is None
+    own = chinese.route(ask(model="kimi-k3"), at_ns=BEGUN_NS).row
+    assert own is not None
+    assert ("kimi-k3", "CNY") == (own.model, own.currency)
+    assert chinese.route(ask(model="kimi-k2.7-code"), at_ns=BEGUN_NS).row is None
     assert BOTH.price_version == PRICES.version
 
 

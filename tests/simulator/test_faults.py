@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from service.simulator.faults import KINDS, Drip, FaultBoard, Latency, WrongUsage, misreport, pick, read_faults
+from service.simulator.faults import (
+    KINDS,
+    Drip,
+    FaultBoard,
+    Gzip,
+    Latency,
+    WrongUsage,
+    misreport,
+    pick,
+    read_faults,
+)
 from service.simulator.shapes import Usage
 
 TRUE = Usage(prompt=100, cached=40, completion=20, reasoning=5, total=120)
@@ -25,6 +35,7 @@ def read(*faults: dict[str, Any]) -> Any:  # noqa: ANN401 - a list of any faults
         {"kind": "hang", "speed": 1},
         {"kind": "hang", "next": 0},
         {"kind": "hang", "provider": "acme"},
+        {"kind": "hang", "holds": ""},
         {"kind": "second_spender", "amount": "-1"},
         {},
     ],
@@ -65,6 +76,18 @@ def test_a_fault_hits_only_whom_it_names() -> None:
     assert board.take("glm", "glm-2", "chat") == ()
     assert board.take("glm", "glm-1", "account") == ()
     assert len(board.take("glm", "glm-1", "chat")) == 1
+
+
+def test_a_fault_may_wait_for_the_request_that_holds_its_text() -> None:
+    """Of requests at one time each can have a fault of its own, told by a text in its body."""
+    board = FaultBoard()
+    board.put(read({"kind": "drip", "holds": "case-1.", "next": 1}, {"kind": "gzip", "holds": "case-2."}))
+
+    assert board.take("glm", None, "chat", b"nothing") == ()
+    assert board.take("glm", None, "account") == ()
+    assert [type(fault) for fault in board.take("glm", None, "chat", b"case-2.")] == [Gzip]
+    assert [type(fault) for fault in board.take("glm", None, "chat", b"case-1. case-2.")] == [Drip, Gzip]
+    assert board.take("glm", None, "chat", b"case-1.") == ()
 
 
 @pytest.mark.parametrize(
