@@ -96,7 +96,7 @@ class MetricsListener:
             self._add(**{attempt.outcome.value: 1})
         else:
             self._add(swept_attempts=1)
-        self._metrics.ended(attempt)
+        self._metrics.ended(call, attempt)
 
     def _closed(self, call: ToolCall, answer: AnswerEntry) -> None:
         if call.opened.epoch == answer.epoch:

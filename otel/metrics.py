@@ -5,7 +5,7 @@ increase from the first event is seen. What is outside the sets counts as `other
 graphs; the money of record is in the ledger.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import get_args
 
 import msgspec
@@ -18,23 +18,25 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN_METRICS_CONTENT_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
-from prometheus_client.registry import Collector
 
+from otel.accounts import Audit, SpanAccount
 from otel.exporting import ExportCounts
-from service.core.entries import AnyEntry, Entry, SettlementEntry, kind
+from otel.histograms import Durations, exemplar
+from service.core.entries import AnyEntry, Entry, SettlementEntry, SystemEntry, kind
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, ToolCall
+from service.core.times import NS_PER_S, utc_ns
 from service.core.usage import Usage
-from service.core.words import AttemptOutcome, CostStatus, ToolOutcome
+from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
 
 OTHER = "other"
 TOKEN_KINDS = ("uncached_input", "cached_input", "cache_write", "output")
 OUTCOMES = tuple(outcome.value for outcome in AttemptOutcome if outcome is not AttemptOutcome.OPEN)
 KINDS: tuple[str, ...] = tuple(str(entry.__struct_config__.tag) for entry in get_args(AnyEntry))
+SIMULATED = "simulated"  # in the detail of a start's entry: "true" or "false"
 _OPEN_METRICS = "application/openmetrics-text"
 
 
@@ -77,12 +79,18 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._define_calls()
         self._define_attempts()
+        self._define_consumption()
         self._define_ledger()
         self._in_doubt.set(in_doubt)
         build = Info("exai_build", "The program that runs here; version: its version.", registry=self._registry)
         build.info({"version": version})
-        self._registry.register(_SpanMetrics(export))
+        self._durations = Durations(self._registry, self._tools(), self._series())
+        self._registry.register(SpanAccount(export))
         ProcessCollector(registry=self._registry)
+
+    def audit(self, broken: Callable[[], Sequence[str]]) -> None:
+        """Show from now on how many equations of conservation do not hold; call it once."""
+        self._registry.register(Audit(broken))
 
     def admitted(self, open_calls: int) -> None:
         """Count a tool call that was admitted; `open_calls` are open now."""
@@ -92,30 +100,41 @@ class Metrics:
     def closed(self, call: ToolCall, open_calls: int) -> None:
         """Count a tool call that was closed; `open_calls` are open now."""
         self._calls_open.set(open_calls)
-        if call.answer is not None:
-            self._calls.labels(_known(call.opened.tool, self._labels.tools), call.answer.outcome.value).inc()
+        answer = call.answer
+        if answer is None:
+            return
+        tool = _known(call.opened.tool, self._labels.tools)
+        self._calls_of[tool, answer.outcome.value].inc()
+        if answer.zero_reason is not None:
+            self._without_attempts_of[(answer.zero_reason.value,)].inc()
+        if answer.epoch != call.opened.epoch:
+            self._swept.inc()
+        self._durations.closed(tool, call)
 
     def intended(self, attempt: Attempt) -> None:
         """Count an intent."""
-        self._intents.labels(*self._of(attempt)).inc()
+        self._intents_of[self._of(attempt)].inc()
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, call: ToolCall, attempt: Attempt) -> None:
         """Count an attempt's end, and what it consumed."""
-        series = self._of(attempt)
-        self._attempts.labels(*series, attempt.outcome.value).inc()
+        series, way = self._of(attempt), exemplar(call)
+        self._attempts_of[*series, attempt.outcome.value].inc(1, way)
         if attempt.outcome is AttemptOutcome.IN_DOUBT:
             self._in_doubt.inc()
         if isinstance(attempt.end, SettlementEntry):
-            self._settled(series, attempt.end)
+            self._settled(series, attempt.end, way)
+        self._durations.ended(series, attempt, way)
 
     def written(self, entry: Entry) -> None:
         """Count a committed entry."""
-        self._entries.labels(_known(kind(entry), KINDS)).inc()
+        self._entries_of[(_known(kind(entry), KINDS),)].inc()
         self._index.set(entry.index)
+        if isinstance(entry, SystemEntry) and SIMULATED in entry.detail:
+            self._simulated.set(entry.detail[SIMULATED] == "true")
 
     def rejected(self, reason: str) -> None:
         """Count a request that was turned away before admission."""
-        self._rejections.labels(_known(reason, self._labels.rejections)).inc()
+        self._rejections_of[(_known(reason, self._labels.rejections),)].inc()
 
     def counted(self) -> tuple[float, float]:
         """Say what the counters of (closed tool calls, ended attempts) hold, each summed over all its series."""
@@ -131,21 +150,28 @@ class Metrics:
             return open_metrics(self._registry), OPEN_METRICS_CONTENT_TYPE  # type: ignore[no-untyped-call] # as above
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
-    def _settled(self, series: tuple[str, str], settlement: SettlementEntry) -> None:
+    def _settled(self, series: tuple[str, str], settlement: SettlementEntry, way: dict[str, str]) -> None:
         for token_kind, count in zip(TOKEN_KINDS, _token_counts(settlement.usage), strict=True):
-            self._tokens.labels(*series, token_kind).inc(count)
-        self._reasoning.labels(*series).inc(settlement.usage.reasoning_tokens)
+            self._tokens_of[*series, token_kind].inc(count)
+        self._reasoning_of[series].inc(settlement.usage.reasoning_tokens)
+        self._last_settlement.labels(series[0]).set(utc_ns(settlement.at) / NS_PER_S)
         cost = settlement.cost
+        self._settlements_of[(cost.status.value,)].inc()
         if cost.status is CostStatus.UNKNOWN_PRICE:
             self._unpriced.inc()
         if cost.amount is not None and cost.currency is not None:
-            self._spend.labels(*series, cost.currency).inc(pico(cost.amount) / PICO_PER_UNIT)
+            key = (*series, cost.currency)
+            spend = self._spend_of.get(key) or self._spend.labels(*key)
+            spend.inc(pico(cost.amount) / PICO_PER_UNIT, way)
 
     def _of(self, attempt: Attempt) -> tuple[str, str]:
         provider, model = attempt.intent.provider, attempt.intent.model
         if provider not in self._providers:
             return OTHER, OTHER
         return provider, model if (provider, model) in self._models else OTHER
+
+    def _tools(self) -> tuple[str, ...]:
+        return (*self._labels.tools, OTHER)
 
     def _series(self) -> tuple[tuple[str, str], ...]:
         return (*self._labels.models, *((provider, OTHER) for provider in sorted(self._providers)), (OTHER, OTHER))
@@ -162,94 +188,93 @@ class Metrics:
             "Tool calls that were closed; tool: the tool's name or other; outcome: how the call ended.",
             ("tool", "outcome"),
         )
-        _stand(self._calls, ((tool, outcome) for tool in (*self._labels.tools, OTHER) for outcome in ToolOutcome))
+        self._calls_of = _stand(self._calls, ((tool, how.value) for tool in self._tools() for how in ToolOutcome))
+        without_attempts = self._counter(
+            "exai_tool_calls_without_attempts_total",
+            "Tool calls that were closed without asking a provider; zero_reason: why.",
+            ("zero_reason",),
+        )
+        self._without_attempts_of = _stand(without_attempts, ((reason.value,) for reason in ZeroReason))
         self._calls_admitted = self._counter("exai_tool_calls_admitted_total", "Tool calls that were admitted.")
         self._calls_open = self._gauge("exai_tool_calls_open", "Tool calls that were admitted and not yet closed.")
-        self._rejections = self._counter(
+        self._swept = self._counter(
+            "exai_tool_calls_swept_total",
+            "Tool calls of earlier starts that this start closed: a crash cut them off.",
+        )
+        rejections = self._counter(
             "exai_rejections_total",
             "Requests turned away before admission; reason: why, or other.",
             ("reason",),
         )
-        _stand(self._rejections, ((reason,) for reason in (*self._labels.rejections, OTHER)))
+        self._rejections_of = _stand(rejections, ((reason,) for reason in (*self._labels.rejections, OTHER)))
+        self._simulated = self._gauge(
+            "exai_simulated", "1 when the wallets are a simulator's, so that no money moves."
+        )
 
     def _define_attempts(self) -> None:
         of_model, whose = ("provider", "model"), "provider and model: who was asked, or other"
-        self._intents = self._counter(
-            "exai_intents_total", f"Attempts that were allowed to be sent; {whose}.", of_model
-        )
+        all_series = self._series()
+        intents = self._counter("exai_intents_total", f"Attempts that were allowed to be sent; {whose}.", of_model)
+        self._intents_of = _stand(intents, all_series)
         self._attempts = self._counter(
             "exai_attempts_total",
             f"Attempts that ended; {whose}; outcome: how the attempt ended.",
             (*of_model, "outcome"),
         )
-        self._tokens = self._counter(
+        self._attempts_of = _stand(self._attempts, ((*of, outcome) for of in all_series for outcome in OUTCOMES))
+        self._in_doubt = self._gauge(
+            "exai_attempts_in_doubt",
+            "Attempts in doubt, those of earlier starts included: sent, no usage came back.",
+        )
+
+    def _define_consumption(self) -> None:
+        of_model, whose = ("provider", "model"), "provider and model: who was asked, or other"
+        all_series = self._series()
+        tokens = self._counter(
             "exai_tokens_total",
             f"Tokens as providers metered them; {whose}; kind: one of four classes that do not overlap.",
             (*of_model, "kind"),
         )
-        self._reasoning = self._counter(
+        self._tokens_of = _stand(tokens, ((*of, token_kind) for of in all_series for token_kind in TOKEN_KINDS))
+        reasoning = self._counter(
             "exai_reasoning_tokens_total",
             f"Tokens of reasoning, a part of exai_tokens_total of kind output, never to be added to it; {whose}.",
             of_model,
         )
+        self._reasoning_of = _stand(reasoning, all_series)
         self._spend = self._counter(
             "exai_spend_total",
             f"Cost of settled attempts in units of the currency; {whose}; currency: ISO 4217, never summed over.",
             (*of_model, "currency"),
         )
-        for series in self._series():
-            _stand(self._intents, (series,))
-            _stand(self._attempts, ((*series, outcome) for outcome in OUTCOMES))
-            _stand(self._tokens, ((*series, token_kind) for token_kind in TOKEN_KINDS))
-            _stand(self._reasoning, (series,))
-            _stand(self._spend, ((*series, currency) for currency in self._labels.currencies))
-        self._in_doubt = self._gauge(
-            "exai_attempts_in_doubt",
-            "Attempts in doubt, those of earlier starts included: sent, no usage came back.",
+        currencies = self._labels.currencies
+        self._spend_of = _stand(self._spend, ((*of, currency) for of in all_series for currency in currencies))
+        settlements = self._counter(
+            "exai_settlements_total",
+            "Attempts that were settled; cost_status: what is known of the cost.",
+            ("cost_status",),
         )
+        self._settlements_of = _stand(settlements, ((status.value,) for status in CostStatus))
         self._unpriced = self._counter(
             "exai_unpriced_attempts_total", "Settled attempts whose cost is unknown, for no price is stated."
         )
+        # No series before the first settlement: a time of 0 would be a lie.
+        self._last_settlement = Gauge(
+            "exai_last_settlement_timestamp_seconds",
+            "When the last settlement since the start was written, seconds since 1970; provider: who metered it.",
+            ("provider",),
+            registry=self._registry,
+        )
 
     def _define_ledger(self) -> None:
-        self._entries = self._counter(
+        entries = self._counter(
             "exai_ledger_entries_total", "Entries committed since the start; kind: the entry's kind.", ("kind",)
         )
-        _stand(self._entries, ((entry_kind,) for entry_kind in (*KINDS, OTHER)))
+        self._entries_of = _stand(entries, ((entry_kind,) for entry_kind in (*KINDS, OTHER)))
         self._index = self._gauge(
             "exai_ledger_index", "Index of the last committed entry that reached the metrics; -1 before the first."
         )
         self._index.set(-1)
-
-
-class _SpanMetrics(Collector):
-    """The account of spans, read at one moment, so that it balances in every scrape."""
-
-    def __init__(self, export: Callable[[], ExportCounts]) -> None:
-        self._export = export
-
-    def collect(self) -> Iterable[Metric]:
-        """Read the account."""
-        counts = self._export()
-        yield CounterMetricFamily("exai_otlp_spans_ended_total", "Spans that ended.", value=counts.ended)
-        yield CounterMetricFamily(
-            "exai_otlp_spans_exported_total", "Spans that the collector took.", value=counts.exported
-        )
-        dropped = CounterMetricFamily(
-            "exai_otlp_spans_dropped_total",
-            "Spans that were lost on the way to the collector; reason: full, failed or stopped.",
-            labels=("reason",),
-        )
-        dropped.add_metric(("full",), counts.dropped_full)
-        dropped.add_metric(("failed",), counts.dropped_failed)
-        dropped.add_metric(("stopped",), counts.dropped_stopped)
-        yield dropped
-        yield CounterMetricFamily(
-            "exai_otlp_spans_off_total", "Spans that ended while no collector was configured.", value=counts.off
-        )
-        yield GaugeMetricFamily(
-            "exai_otlp_spans_queued", "Spans on their way to the collector.", value=counts.queued
-        )
 
 
 def _token_counts(usage: Usage) -> tuple[int, int, int, int]:
@@ -272,7 +297,6 @@ def _total(counter: Counter) -> float:
     return sum(sample.value for sample in samples if sample.name.endswith("_total"))
 
 
-def _stand(counter: Counter, series: Iterable[tuple[str, ...]]) -> None:
-    """Make series stand at 0."""
-    for values in series:
-        counter.labels(*values)
+def _stand(counter: Counter, series: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Counter]:
+    """Make series stand at 0, and keep them: finding one by its labels costs four times as much."""
+    return {values: counter.labels(*values) for values in series}

@@ -17,7 +17,7 @@ from service.plugs import load
 from service.settings import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("service", "console", "otel")
+PACKAGES = ("service", "console", "otel", "grafana")
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 FUNCTION_LINES_MEDIAN = 15
@@ -71,7 +71,7 @@ def functions(*folders: str) -> list[Function]:
 def rooms() -> list[Path]:
     """List the rooms that there are: folders with code."""
     found = [path for path in (ROOT / "service").iterdir() if any(path.glob("*.py"))]
-    return sorted([*found, ROOT / "console", ROOT / "otel"])
+    return sorted([*found, ROOT / "console", ROOT / "otel", ROOT / "grafana"])
 
 
 def documents() -> list[Path]:

@@ -123,13 +123,16 @@ def test_every_step_of_every_history_is_in_balance(made: "Made", log: "Log", vie
         spans.export.ended,
         spans.export.exported,
     )
-    assert (6, 8, 8, 2, log.index + 1) == tuple(
+    assert (6, 6, 8, 8, 3, 8, 2, log.index + 1) == tuple(
         map(
             views.total,
             (
                 "exai_tool_calls_total",
-                "exai_intents_total",
+                "exai_tool_call_duration_seconds_count",
                 "exai_attempts_total",
+                "exai_attempt_duration_seconds_count",
+                "exai_first_byte_seconds_count",
+                "exai_intents_total",
                 "exai_attempts_in_doubt",
                 "exai_ledger_entries_total",
             ),
@@ -195,7 +198,7 @@ def test_a_counter_that_counts_twice_is_named(made: "Made", log: "Log", views: V
     views.take(steps)
     call = steps[-1].call
     assert call is not None
-    views.metrics.ended(call.attempts[0])
+    views.metrics.ended(call, call.attempts[0])
     assert views.broken() == ("attempts counted = ended + swept attempts: 2.0 ≠ 1",)
     views.metrics.closed(call, 0)
     assert views.broken() == (
@@ -208,7 +211,7 @@ def test_a_counter_that_stands_still_is_named(
     made: "Made", log: "Log", views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Steps that reach the counts and not the counters are seen, and each by the equation of its own counter."""
-    monkeypatch.setattr(views.metrics, "ended", lambda _attempt: None)
+    monkeypatch.setattr(views.metrics, "ended", lambda _call, _attempt: None)
     views.take(log.add(made.tool_call(), made.intent(), made.settlement(), made.answer()))
     assert views.broken() == ("attempts counted = ended + swept attempts: 0.0 ≠ 1",)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
@@ -10,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 from otel.exporting import ExportCounts, ExportState
 from otel.metrics import KINDS, OUTCOMES, Labels, Metrics
 from service.core.entries import SystemEntry
-from service.core.record import Attempt
+from service.core.record import Attempt, ToolCall
+from service.core.times import NS_PER_S, utc_ns
 from service.core.words import CostStatus, ToolOutcome, ZeroReason
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ EXPORT = ExportCounts(
     dropped_stopped=2,
     off=1,
 )
+AT = "2026-11-22T16:21:00.000000Z"  # when entries are made
 Readings = dict[tuple[str, ...], float]
+Ended = tuple[ToolCall, Attempt]
 
 
 @pytest.fixture
@@ -42,23 +46,24 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def ended(made: "Made") -> Callable[..., Attempt]:
-    """Make an attempt that ended."""
+def ended(made: "Made") -> Callable[..., Ended]:
+    """Make a call and its attempt that ended."""
 
-    def build(end: Any, **intent: Any) -> Attempt:  # noqa: ANN401 - any entry, any field
-        return made.call(made.intent(**intent), end).attempts[0]
+    def build(end: Any, **intent: Any) -> Ended:  # noqa: ANN401 - any entry, any field
+        call = made.call(made.intent(**intent), end)
+        return call, call.attempts[0]
 
     return build
 
 
 def read(metrics: Metrics) -> Readings:
-    """Read every series of ours as (name, label values in the order of the labels' names)."""
+    """Read every counter and gauge of ours as (name, label values in the order of the labels' names)."""
     body, _ = metrics.render(None)
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in parse_plain(body.decode())
         for sample in family.samples
-        if sample.name.startswith("exai_")
+        if sample.name.startswith("exai_") and family.type != "histogram"
     }
 
 
@@ -102,16 +107,16 @@ def test_every_help_names_its_labels(metrics: Metrics) -> None:
     for family in parse_plain(body.decode()):
         if family.name.startswith("exai_"):
             assert family.documentation.endswith(".")
-            for label in {label for sample in family.samples for label in sample.labels}:
+            for label in {label for sample in family.samples for label in sample.labels} - {"le"}:
                 assert label in family.documentation, (family.name, label)
 
 
 def test_a_settled_attempt_moves_tokens_and_spend(
-    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+    metrics: Metrics, made: "Made", ended: Callable[..., Ended]
 ) -> None:
     """Token kinds do not overlap; reasoning is counted apart; the cost is that of the record."""
     before = read(metrics)
-    metrics.ended(ended(made.settlement()))
+    metrics.ended(*ended(made.settlement()))
     assert moved(metrics, before) == {
         ("exai_attempts_total", "kimi-k3", "settled", "kimi"): 1,
         ("exai_tokens_total", "uncached_input", "kimi-k3", "kimi"): 60,
@@ -119,23 +124,25 @@ def test_a_settled_attempt_moves_tokens_and_spend(
         ("exai_tokens_total", "output", "kimi-k3", "kimi"): 50,
         ("exai_reasoning_tokens_total", "kimi-k3", "kimi"): 30,
         ("exai_spend_total", "USD", "kimi-k3", "kimi"): 0.25,
+        ("exai_settlements_total", "priced"): 1,
+        ("exai_last_settlement_timestamp_seconds", "kimi"): utc_ns(AT) / NS_PER_S,
     }
 
 
 @pytest.mark.parametrize(("end", "outcome"), [("refusal", "refused"), ("unsent", "unsent")])
 def test_what_was_not_metered_moves_no_money(
-    end: str, outcome: str, metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+    end: str, outcome: str, metrics: Metrics, made: "Made", ended: Callable[..., Ended]
 ) -> None:
     """A refused or unsent attempt is counted, and nothing else."""
     before = read(metrics)
-    metrics.ended(ended(getattr(made, end)()))
+    metrics.ended(*ended(getattr(made, end)()))
     assert moved(metrics, before) == {("exai_attempts_total", "kimi-k3", outcome, "kimi"): 1}
 
 
-def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., Attempt]) -> None:
+def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
     """An attempt in doubt raises the gauge beside the counter."""
     before = read(metrics)
-    metrics.ended(ended(made.doubt()))
+    metrics.ended(*ended(made.doubt()))
     assert moved(metrics, before) == {
         ("exai_attempts_total", "kimi-k3", "in_doubt", "kimi"): 1,
         ("exai_attempts_in_doubt",): 1,
@@ -143,35 +150,33 @@ def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., 
 
 
 def test_an_unknown_price_is_counted_and_costs_nothing_known(
-    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
+    metrics: Metrics, made: "Made", ended: Callable[..., Ended]
 ) -> None:
     """Unpriced attempts are visible and never spend of 0."""
     before = read(metrics)
-    metrics.ended(
-        ended(made.settlement(cost=made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)))
-    )
+    unknown = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
+    metrics.ended(*ended(made.settlement(cost=unknown)))
     changed = moved(metrics, before)
     assert changed["exai_unpriced_attempts_total",] == 1
+    assert changed["exai_settlements_total", "unknown_price"] == 1
     assert not [series for series in changed if series[0] == "exai_spend_total"]
 
 
-def test_currencies_never_meet(metrics: Metrics, made: "Made", ended: Callable[..., Attempt]) -> None:
+def test_currencies_never_meet(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
     """A currency that no one announced has a series of its own, even under other."""
-    metrics.ended(ended(made.settlement(cost=made.cost(currency="CNY")), model="secret-model"))
-    metrics.ended(ended(made.settlement(), model="secret-model"))
+    metrics.ended(*ended(made.settlement(cost=made.cost(currency="CNY")), model="secret-model"))
+    metrics.ended(*ended(made.settlement(), model="secret-model"))
     readings = read(metrics)
     assert (0.25, 0.25) == tuple(
         readings["exai_spend_total", currency, "other", "kimi"] for currency in ("CNY", "USD")
     )
 
 
-def test_sums_of_many_costs_stay_exact_enough(
-    metrics: Metrics, made: "Made", ended: Callable[..., Attempt]
-) -> None:
+def test_sums_of_many_costs_stay_exact_enough(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
     """Ten thousand small costs differ from their exact sum by less than a billionth of it."""
-    attempt = ended(made.settlement(cost=made.cost(amount="0.000123456789")))
+    call, attempt = ended(made.settlement(cost=made.cost(amount="0.000123456789")))
     for _ in range(10_000):
-        metrics.ended(attempt)
+        metrics.ended(call, attempt)
     assert read(metrics)["exai_spend_total", "USD", "kimi-k3", "kimi"] == pytest.approx(1.23456789, rel=1e-9)
 
 
@@ -207,7 +212,50 @@ def test_tool_calls_open_and_close(metrics: Metrics, made: "Made") -> None:
     metrics.closed(closed, 6)
     assert moved(metrics, before) == {
         ("exai_tool_calls_total", "budget", "chat"): 1,
+        ("exai_tool_calls_without_attempts_total", "budget_stop"): 1,
         ("exai_tool_calls_open",): -1,
+    }
+
+
+def test_a_swept_call_is_counted_apart(metrics: Metrics, made: "Made") -> None:
+    """A call that another start opened is closed and swept, so that admitted and swept are closed and open."""
+    closed = made.call(made.intent(), made.settlement(), made.answer(duration_us=None))
+    assert closed.answer is not None
+    swept = msgspec.structs.replace(closed, answer=msgspec.structs.replace(closed.answer, epoch=2))
+    before = read(metrics)
+    metrics.closed(swept, 0)
+    assert moved(metrics, before) == {
+        ("exai_tool_calls_total", "ok", "chat"): 1,
+        ("exai_tool_calls_swept_total",): 1,
+    }
+
+
+@pytest.mark.parametrize(("detail", "shown"), [("true", 1.0), ("false", 0.0)])
+def test_a_simulated_start_says_so(detail: str, shown: float, metrics: Metrics) -> None:
+    """The start's own entry tells whether money can move, and entries without that word change nothing."""
+    metrics.written(SystemEntry(index=0, event="start", detail={"simulated": detail}))
+    metrics.written(SystemEntry(index=1, event="stop", detail={}))
+    assert shown == read(metrics)["exai_simulated",]
+
+
+def test_broken_equations_are_counted_at_the_scrape(metrics: Metrics) -> None:
+    """What `/health` names, `/metrics` counts; without an audit nothing is claimed."""
+    assert ("exai_conservation_broken",) not in read(metrics)
+    broken: list[str] = []
+    metrics.audit(lambda: broken)
+    assert 0.0 == read(metrics)["exai_conservation_broken",]
+    broken.append("admitted = closed + open: 2 ≠ 1")
+    assert 1.0 == read(metrics)["exai_conservation_broken",]
+
+
+def test_a_settlement_leaves_its_time(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
+    """The time is the entry's own, and before the first settlement there is none: 0 would be 1970."""
+    name = "exai_last_settlement_timestamp_seconds"
+    metrics.ended(*ended(made.refusal()))
+    assert [] == [series for series in read(metrics) if series[0] == name]
+    metrics.ended(*ended(made.settlement()))
+    assert {(name, "kimi"): utc_ns(AT) / NS_PER_S} == {
+        series: value for series, value in read(metrics).items() if series[0] == name
     }
 
 
