@@ -1,8 +1,9 @@
-# EXAI in six verbs. Each one sets up what it needs; a machine needs Python 3.11 or later and nothing else.
+# EXAI in eight verbs. Each one sets up what it needs; a machine needs Python 3.11 or later and nothing
+# else; compose-test needs Docker.
 
 PYTHON := .venv/bin/python
 
-.PHONY: run test check bench soak lock
+.PHONY: run test compose-test check bench soak pictures lock
 .DELETE_ON_ERROR:
 
 # Start the service. Without a provider's key it starts simulators and spends nothing.
@@ -11,7 +12,12 @@ run: .venv/run.locked
 
 # Run every test.
 test: .venv/dev.locked
+	@$(PYTHON) -m tests.equipping || true # what could not be got fails its own tests, which name the remedy
 	@$(PYTHON) -m pytest
+
+# Build the image, run docker-compose.yml, call it, kill it, look at what is left, and take it down.
+compose-test: .venv/dev.locked
+	@tests/compose/run
 
 # Judge the code without running it: style, format, types, imports.
 check: .venv/dev.locked
@@ -27,6 +33,10 @@ bench: .venv/dev.locked
 # Kill the service many times under load and compare the books.
 soak: .venv/dev.locked
 	@EXAI_KILLS=300 $(PYTHON) -m pytest tests/faults -k kill --timeout 7200 -rP
+
+# Take the pictures of the README anew: the demo, as a browser shows it.
+pictures: .venv/dev.locked
+	@$(PYTHON) -m tests.pictures
 
 # Write requirements/*.txt anew from pyproject.toml; what is pinned stays unless it must move.
 lock: LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
