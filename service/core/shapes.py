@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from service.core.account import Account, Asked
 from service.core.record import Step
 from service.core.usage import Usage, UsageFlag
 from service.core.words import RefusalReason
@@ -188,6 +189,18 @@ class Desk(Protocol):
         """
 
 
+class Books(Protocol):
+    """A tool call's view of what was spent: of its own client's calls, or of all where its caller may see them."""
+
+    async def spending(self, asked: Asked) -> Account:
+        """Add up what the ledger holds. A call that has made no attempt is in it only once it was answered.
+
+        Raises:
+            InvalidArgumentsError: the question has a word, a time or a zone that is not known.
+            StoreError: the ledger cannot be read.
+        """
+
+
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool answers: text for people and models, and the same structured."""
 
@@ -213,13 +226,14 @@ class Tool(Protocol):
     annotations: Mapping[str, bool]
 
     async def run(
-        self, arguments: Mapping[str, Any], desk: Desk, *, on_text: Callable[[str], None] | None
+        self, arguments: Mapping[str, Any], desk: Desk, books: Books, *, on_text: Callable[[str], None] | None
     ) -> ToolResult:
         """Do the tool's deed.
 
         Args:
             arguments: valid by `input_schema`.
             desk: the way to a model.
+            books: what the caller may know of the ledger.
             on_text: the client's wish for text as it arrives; None if it has none.
 
         Raises:

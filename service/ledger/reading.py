@@ -1,8 +1,9 @@
 """Reading the log and its tables. Nothing here can write: every connection is opened read-only."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +13,22 @@ import msgspec
 from service.core import entries, record
 from service.core.entries import SystemEntry
 from service.core.record import Step, ToolCall
+from service.core.spending import Spending, checked_by, folded
 from service.core.times import utc_ns, utc_text
 from service.errors import StoreError
 from service.ledger.rows import columns
 from service.ledger.sqlite import FILE_NAME, unusable
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums
+from service.ledger.sums import spending_query, spending_row
+from service.ledger.verdicts import (
+    CODE,
+    VerdictCount,
+    VerdictSum,
+    codes_of,
+    counts_query,
+    sums_query,
+    verdict_sum,
+)
 
 PAGE_ROWS_MAX = 500
 OPEN = "open"
@@ -33,6 +45,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         outcome: tool outcomes, or `open`.
+        verdict: words of verdicts, or codes of their reasons.
         owner: the one client whose calls may be seen at all, whatever `client` says; None for all.
         since, until: RFC 3339 texts with a zone, half-open, by the time the call was opened.
     """
@@ -43,6 +56,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     tool: tuple[str, ...] = ()
     client: tuple[str, ...] = ()
     outcome: tuple[str, ...] = ()
+    verdict: tuple[str, ...] = ()
     owner: str | None = None
     since: str | None = None
     until: str | None = None
@@ -197,18 +211,43 @@ class Reading:
 
     def sums(self, only: CallFilter) -> list[WalletSum]:
         """Add up the attempts of calls per wallet and currency, sorted; real and simulated apart."""
+        return [
+            WalletSum(
+                **{name: getattr(row, name) for name in columns(WalletSum) if name != "cost_pico"},
+                cost_pico=row.spent_pico,
+            )
+            for row in self.spending(only, by=("provider", "wallet"))
+            if row.attempts
+        ]
+
+    def spending(self, only: CallFilter, *, by: Sequence[str] = (), zone: tzinfo = UTC) -> list[Spending]:
+        """Add up what calls consumed and cost: one row per group, currency, and real or simulated.
+
+        As everywhere, a filter on provider, model or wallet chooses calls that have such an attempt, and all
+        attempts of these calls count; the time is that of the call's opening.
+
+        Args:
+            only: which calls.
+            by: words of `core.spending.BY`; rows are in their order. None gives the totals.
+            zone: whose days and hours are meant.
+
+        Raises:
+            InvalidArgumentsError: a word that rows cannot be grouped by.
+        """
+        by = checked_by(by)
         where, values = _where(only)
-        tokens = ", ".join(f"coalesce(sum({name}), 0)" for name in columns(RollupSums) if name.endswith("_tokens"))
-        query = f"""
-            SELECT attempts.provider, attempts.wallet, attempts.currency, attempts.simulated, count(*),
-                sum(attempts.outcome = 'settled'), sum(attempts.outcome = 'in_doubt'),
-                coalesce(sum(cost_status = 'unknown_price'), 0), {tokens},
-                coalesce(sum(cost_pico), 0),
-                coalesce(sum(CASE WHEN attempts.outcome = 'in_doubt' THEN held_pico END), 0)
-            FROM attempts JOIN calls USING (tool_call_id){_and(where)}
-            GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-        """  # noqa: S608 - our own names; values are bound
-        return [_row(WalletSum, row) for row in self._read(query, *values)]
+        rows = self._read(spending_query(by, _and(where)), *values)
+        return folded((spending_row(by, row) for row in rows), by=by, zone=zone)
+
+    def verdict_counts(self, only: CallFilter) -> list[VerdictCount]:
+        """Count calls by the verdict on each, sorted by its code."""
+        where, values = _where(only)
+        return [_row(VerdictCount, row) for row in self._read(counts_query(_and(where)), *values)]
+
+    def verdict_sums(self, only: CallFilter) -> list[VerdictSum]:
+        """Add up the attempts of calls by the verdict on each call, and by currency."""
+        where, values = _where(only)
+        return [verdict_sum(*row) for row in self._read(sums_query(_and(where)), *values)]
 
     def facets(self, *, owner: str | None = None) -> dict[str, list[str]]:
         """Name the values that filters can take, sorted; of one client's calls if there is an owner."""
@@ -289,6 +328,10 @@ def _where(only: CallFilter) -> tuple[list[str], list[Any]]:
         of_the_call = _and(["one.tool_call_id = calls.tool_call_id", *inner])
         conditions.append(f"EXISTS (SELECT 1 FROM attempts AS one{of_the_call})")  # noqa: S608 - our own names
     _any_of(f"coalesce(calls.outcome, '{OPEN}')", only.outcome, conditions, values)
+    if only.verdict:
+        codes = codes_of(only.verdict)  # none, where nothing can have such a verdict yet
+        conditions.append(f"{CODE} IN ({', '.join('?' * len(codes))})")
+        values.extend(codes)
     for bound, sign in ((only.since, ">="), (only.until, "<")):
         if bound is not None:
             conditions.append(f"calls.opened_at {sign} ?")

@@ -17,7 +17,7 @@ from service.calling.journal import Journal
 from service.core.entries import AnswerEntry
 from service.core.receipt import page_url, receipt
 from service.core.record import ToolCall
-from service.core.shapes import Clock, Tool, ToolResult
+from service.core.shapes import Books, Clock, Desk, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
 from service.core.words import DoubtCause
 from service.errors import (
@@ -91,6 +91,7 @@ class ToolCalls:
 
     Args:
         tools: by name.
+        books: opens the ledger's sums for a caller, as far as it may see them.
         console_url: where receipts are shown, without a slash at the end.
     """
 
@@ -103,6 +104,7 @@ class ToolCalls:
         gate: Gate,
         clock: Clock,
         entropy: Callable[[int], bytes],
+        books: Callable[[Caller], Books],
         console_url: str,
     ) -> None:
         self._admission = Admission(tools, entropy=entropy)
@@ -111,6 +113,7 @@ class ToolCalls:
         self._gate = gate
         self._clock = clock
         self._entropy = entropy
+        self._books = books
         self._console_url = console_url
         self._running: set[ToolCallRun] = set()
         self._stopping = False
@@ -158,9 +161,12 @@ class ToolCalls:
             journal = Journal(self._ledger, opened, salt=salt)
             kept = place.pop_all()
 
+        def deed(desk: Desk) -> Coroutine[Any, Any, ToolResult]:
+            return tool.run(call.arguments, desk, self._books(caller), on_text=on_text)
+
         async def work(run: ToolCallRun) -> None:
             with kept:
-                reply = await self._reply(journal, self._run(run, tool, call.arguments, journal, on_text))
+                reply = await self._reply(journal, self._run(run, deed, journal))
             self._running.discard(run)
             if not run.done.done():  # whoever waited for it without a shield has cancelled it
                 run.done.set_result(reply)
@@ -214,17 +220,15 @@ class ToolCalls:
     async def _run(
         self,
         run: ToolCallRun,
-        tool: Tool,
-        arguments: Mapping[str, Any],
+        deed: Callable[[Desk], Coroutine[Any, Any, ToolResult]],
         journal: Journal,
-        on_text: Callable[[str], None] | None,
     ) -> ToolReply:
         """Run the tool, close the call, and dress its end."""
         began_ns = self._clock.monotonic_ns()
         end: ToolResult | ExaiError
         try:
             desk = CallDesk(self._counter, journal, why_stopped=lambda: run.cause)
-            end = await run.interruptible(tool.run(arguments, desk, on_text=on_text))
+            end = await run.interruptible(deed(desk))
         except Exception as raised:  # noqa: BLE001 - whatever a tool raises, its call must be closed
             end = known(raised, journal.opened.tool_call_id)
             if end is not raised:

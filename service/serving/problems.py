@@ -1,6 +1,8 @@
 """Problems: the only map from an error to what the wire, the ledger and the metrics call it."""
 
-from service.core.words import ToolOutcome, ZeroReason
+from typing import Any
+
+from service.core.words import ToolOutcome, VerdictWord, ZeroReason
 from service.errors import (
     AdmissionError,
     CallCancelledError,
@@ -51,13 +53,18 @@ def known(error: Exception, tool_call_id: str) -> ExaiError:
     )
 
 
-def refusal(error: ExaiError, receipt: dict[str, object] | None = None) -> ToolReply:
-    """Dress an error for the caller: a sentence and a remedy for people, code and flag for programs."""
-    text = f"{error.message}\n{error.remedy}" if error.remedy else error.message
+def refusal(error: ExaiError, receipt: dict[str, Any] | None = None) -> ToolReply:
+    """Dress an error for the caller: a sentence and a remedy for people, code and flag for programs.
+
+    Where no credit was used, the text says why, in the words of the receipt's verdict.
+    """
+    said = [error.message, error.remedy]
     if isinstance(error, AdmissionError):
-        text += "\nNothing was sent to a provider."
+        said.append("Nothing was sent to a provider.")
+    elif receipt is not None and receipt["verdict"]["word"] == VerdictWord.NO_CREDIT_USED:
+        said.append(receipt["verdict"]["sentence"])
     return ToolReply(
-        content=(text,),
+        content=("\n".join(filter(None, said)),),
         is_error=True,
         error=ToolFault(code=error.code, message=error.message, retryable=error.retryable, remedy=error.remedy),
         receipt=receipt,

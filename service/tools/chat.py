@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from service.core.shapes import Ask, Completion, Desk, Message, Tool, ToolResult
+from service.core.shapes import Ask, Books, Completion, Desk, Message, Tool, ToolResult
 from service.core.usage import Usage
 
 PROMPT_CHARS_MAX = 1_000_000  # Kimi refuses requests above 4 MiB; a character may be 4 bytes
@@ -106,7 +106,12 @@ class Chat:
     }
 
     async def run(
-        self, arguments: Mapping[str, Any], desk: Desk, *, on_text: Callable[[str], None] | None
+        self,
+        arguments: Mapping[str, Any],
+        desk: Desk,
+        books: Books,  # noqa: ARG002 - the shape of a tool
+        *,
+        on_text: Callable[[str], None] | None,
     ) -> ToolResult:
         """Ask, and answer with the model's words; in place of an empty answer, say why it is empty."""
         completion = await desk.complete(_ask(arguments, on_text))

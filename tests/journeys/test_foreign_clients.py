@@ -56,7 +56,7 @@ async def test_an_mcp_client_calls_a_provider(served: Served, judge: Judge, prov
     """The library lists the tool, validates its result, and its receipt fits the schema that is served."""
     schema = await get_json(f"{served.url}/api/v1/receipt.schema.json")
     async with session(served.socket) as client:
-        assert ["chat"] == [tool.name for tool in (await client.list_tools()).tools]
+        assert ["chat", "usage"] == [tool.name for tool in (await client.list_tools()).tools]
         result = await client.call_tool("chat", {"prompt": "What is a receipt?", "provider": provider})
     assert not result.isError
     assert "Simulated answer to: What is a receipt?" == text_of(result)
@@ -105,7 +105,7 @@ async def test_an_mcp_client_understands_a_refusal(served: Served, judge: Judge)
     """What a provider refuses is a result with isError, a code, a remedy and the receipt."""
     await judge.fault({"kind": "error", "provider": "kimi", "status": 401})
     async with session(served.socket) as client:
-        (tool,) = (await client.list_tools()).tools
+        tool, _ = (await client.list_tools()).tools
         result = await client.call_tool("chat", {"prompt": "Hello?", "provider": "kimi"})
     assert result.isError
     assert tool.outputSchema is not None
@@ -130,7 +130,7 @@ async def test_the_predecessors_snippet_is_acknowledged(served: Served, judge: J
         await socket.send(json.dumps({"op": "hello", "session_id": "my-session", "token": ""}))
         assert json.loads(await socket.recv())["ok"] is True
         await socket.send(json.dumps({"op": "list_tools"}))
-        assert ["chat"] == [tool["name"] for tool in json.loads(await socket.recv())["tools"]]
+        assert ["chat", "usage"] == [tool["name"] for tool in json.loads(await socket.recv())["tools"]]
         arguments = {"prompt": "Are you there?"}
         call = {"op": "call_tool", "request_id": "r-1", "name": "chat_EXAI-WS", "arguments": arguments}
         await socket.send(json.dumps(call))
@@ -160,4 +160,4 @@ def test_the_default_port_is_the_predecessors() -> None:
 async def test_both_protocols_share_one_port(served: Served) -> None:
     """On `/` an MCP client is understood as well as the predecessor's: the first frame decides."""
     async with session(served.older_socket) as client:
-        assert ["chat"] == [tool.name for tool in (await client.list_tools()).tools]
+        assert ["chat", "usage"] == [tool.name for tool in (await client.list_tools()).tools]

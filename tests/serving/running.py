@@ -11,10 +11,11 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
+from service.core.account import Account, Asked
 from service.core.receipt import schema
-from service.core.shapes import Desk, Tool, ToolResult
+from service.core.shapes import Books, Desk, Tool, ToolResult
 from service.mcp.events import CallTool, ToolReply
-from service.serving.auth import DEFAULT
+from service.serving.auth import DEFAULT, Caller
 from service.serving.calls import ToolCallRun, ToolCalls
 from service.serving.limits import Gate
 from service.tools.chat import TOOL as CHAT
@@ -41,6 +42,7 @@ class Scripted:
         self,
         arguments: Mapping[str, Any],  # noqa: ARG002 - the shape of a tool
         desk: Desk,
+        books: Books,  # noqa: ARG002 - as above
         *,
         on_text: Callable[[str], None] | None,  # noqa: ARG002 - as above
     ) -> ToolResult:
@@ -48,6 +50,18 @@ class Scripted:
         self.begun.set()
         await self.deed(desk)
         return ToolResult(text="done")
+
+
+class NoBooks:
+    """The books of a service whose ledger is in memory: nobody reads them."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    async def spending(self, asked: Asked) -> Account:
+        """Fail."""
+        message = f"{self.caller.name} asked for {asked}"
+        raise AssertionError(message)
 
 
 async def nothing(_desk: Desk) -> None:
@@ -100,6 +114,7 @@ async def serving(key: str = KEY, **limits: int) -> AsyncIterator[Service]:
             gate=Gate(**limits),
             clock=FixedDay(),
             entropy=secrets.token_bytes,
+            books=NoBooks,
             console_url="http://127.0.0.1:8079",
         )
         yield Service(lab, calls, scripted)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from service.core.evidence import commitment
-from service.core.shapes import Desk, ToolResult
+from service.core.shapes import Books, Desk, ToolResult
 from service.errors import InvalidArgumentsError, PlugError, UnauthorizedError
 from service.mcp.events import CallTool
 from service.serving.admission import Admission
@@ -29,7 +29,7 @@ class BadSchema:
     annotations: Mapping[str, bool] = {}
 
     async def run(
-        self, arguments: Mapping[str, Any], desk: Desk, *, on_text: Callable[[str], None] | None
+        self, arguments: Mapping[str, Any], desk: Desk, books: Books, *, on_text: Callable[[str], None] | None
     ) -> ToolResult:
         """Never run."""
         raise NotImplementedError

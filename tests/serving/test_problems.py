@@ -58,8 +58,9 @@ def test_known() -> None:
 def test_refusal_for_people_and_programs() -> None:
     """A reply holds sentence and remedy for people, code and flag for programs, and the receipt it is given."""
     refused = ProviderRefusedError("busy", reason="overloaded", status=503, retryable=True, remedy="Wait.")
-    reply = refusal(refused, {"version": 1})
-    assert (("busy\nWait.",), True, {"version": 1}) == (reply.content, reply.is_error, reply.receipt)
+    receipt = {"verdict": {"word": "UNVERIFIED", "sentence": "Nobody knows."}}
+    reply = refusal(refused, receipt)
+    assert (("busy\nWait.",), True, receipt) == (reply.content, reply.is_error, reply.receipt)
     assert reply.error is not None
     assert ("provider_refused", "busy", True, "Wait.") == (
         reply.error.code,
@@ -67,6 +68,13 @@ def test_refusal_for_people_and_programs() -> None:
         reply.error.retryable,
         reply.error.remedy,
     )
+
+
+def test_no_credit_used() -> None:
+    """Where no credit was used the text ends with the verdict's own sentence, which says why."""
+    receipt = {"verdict": {"word": "NO CREDIT USED", "sentence": "This call cost nothing. Nobody was asked."}}
+    reply = refusal(errors.NoWalletError("no key", remedy="Set one."), receipt)
+    assert ("no key\nSet one.\nThis call cost nothing. Nobody was asked.",) == reply.content
 
 
 def test_refusal_before_admission() -> None:

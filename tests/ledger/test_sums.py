@@ -1,0 +1,166 @@
+"""Sums: whatever was written, SQL adds it up as plain arithmetic does, in any zone and beyond 64 bits."""
+
+import asyncio
+import tempfile
+from collections import defaultdict
+from datetime import datetime
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.core.spending import BY, COUNTS, Spending
+from service.core.words import AttemptOutcome, CostStatus
+from service.errors import InvalidArgumentsError
+from service.ledger.feed import Feed
+from service.ledger.ledger import Ledger
+from service.ledger.reading import CallFilter, CallLine, Reading
+from service.ledger.rows import AMOUNT_PICO_MAX
+from service.ledger.sqlite import SqliteStore
+from service.ledger.store import AttemptRow, CallRow
+from tests.ledger.test_reading import BEGUN_NS, CALLS, FILTERS, One, drafts, write_all
+
+if TYPE_CHECKING:
+    from tests.conftest import Made
+
+TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
+STATUSES = {"free": CostStatus.FREE, "plan": CostStatus.PLAN, "unpriced": CostStatus.UNKNOWN_PRICE}
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
+Sums = dict[tuple[object, ...], dict[str, Any]]
+
+
+def local(at: str, zone: str) -> dict[str, str]:
+    """Say which day and hour of a zone a time is in."""
+    there = datetime.fromisoformat(at).astimezone(ZoneInfo(zone))
+    return {"day": f"{there:%Y-%m-%d}", "hour": f"{there:%Y-%m-%dT%H}:00{there.isoformat()[-6:]}"}
+
+
+def counted(attempt: AttemptRow) -> dict[str, int]:
+    """Count one attempt by hand."""
+    counts = {"attempts": 1, str(attempt.outcome): 1, "spent_pico": attempt.cost_pico or 0}
+    if attempt.outcome is AttemptOutcome.IN_DOUBT:
+        counts["held_pico"] = attempt.held_pico or 0
+    counts |= {name: 1 for name, status in STATUSES.items() if attempt.cost_status == status}
+    return counts | {name: getattr(attempt, name) or 0 for name in TOKENS}
+
+
+def added_up(lines: list[CallLine], by: tuple[str, ...], zone: str) -> Sums:
+    """Add calls up by hand."""
+    sums: Sums = defaultdict(lambda: dict.fromkeys(COUNTS, 0) | {"last_at": "", "of": set()})
+
+    def group(call: CallRow, attempt: AttemptRow | None) -> dict[str, Any]:
+        of_call = {"tool": call.tool, "client": call.client, **local(call.opened_at, zone)}
+        values = tuple(of_call[name] if name in of_call else getattr(attempt, name, None) for name in by)
+        row = sums[*values, getattr(attempt, "currency", None), bool(getattr(attempt, "simulated", False))]
+        row["of"].add(call.tool_call_id)
+        row["last_at"] = max(row["last_at"], call.opened_at)
+        return row
+
+    for line in lines:
+        if not line.attempts:
+            group(line.call, None)["calls_without_attempt"] += 1
+        for attempt in line.attempts:
+            row = group(line.call, attempt)
+            for name, count in counted(attempt).items():
+                row[name] += count
+    for row in sums.values():
+        row["calls"] = len(row.pop("of"))
+    return dict(sums)
+
+
+def seen(rows: list[Spending], by: tuple[str, ...]) -> Sums:
+    """Give rows as adding by hand gives them; no two may be of one group."""
+    found = {
+        (*(getattr(row, name) for name in by), row.currency, row.simulated): {
+            name: getattr(row, name) for name in (*COUNTS, "last_at")
+        }
+        for row in rows
+    }
+    assert len(rows) == len(found)
+    return found
+
+
+@settings(max_examples=20)
+@given(calls=CALLS, only=FILTERS, zone=st.sampled_from(ZONES))
+def test_spending_is_plain_arithmetic(made: "Made", calls: list[One], only: dict[str, Any], zone: str) -> None:
+    """By any two words and by none: every count, amount and time is what adding by hand gives."""
+    with tempfile.TemporaryDirectory() as place:
+        asyncio.run(write_all(Path(place), [drafts(made, number, call) for number, call in enumerate(calls)]))
+        reading = Reading(Path(place))
+        lines = reading.calls(CallFilter(**only), limit=100)
+        for by in ((), *combinations(BY, 1), *combinations(BY, 2)):
+            rows = reading.spending(CallFilter(**only), by=by, zone=ZoneInfo(zone))
+            assert added_up(lines, by, zone) == seen(rows, by)
+            order = [
+                (*(getattr(row, name) or "" for name in by), row.currency or "", row.simulated) for row in rows
+            ]
+            assert sorted(order) == order
+        reading.close()
+
+
+async def test_amounts_beyond_64_bits_are_added(made: "Made", folder: Path) -> None:
+    """Ten of the largest amounts leave SQLite's integers; their sum is exact all the same."""
+    reading = await read_after(folder, [settled(made, number, "1000000") for number in range(10)])
+    (row,) = reading.spending(CallFilter())
+    assert 10 * AMOUNT_PICO_MAX == row.spent_pico > 2**63
+    (wallet,) = reading.sums(CallFilter())
+    assert 10 * AMOUNT_PICO_MAX == wallet.cost_pico
+    reading.close()
+
+
+async def test_times_are_those_of_the_call(made: "Made", folder: Path) -> None:
+    """An attempt that began in the next day belongs to the day its call was opened in."""
+    appends = [[entry] for entry in settled(made, 1, "0.25")]
+    reading = await read_after(folder, appends, begin="2026-11-22T23:55:00Z")
+    assert [("2026-11-22", 1)] == [(row.day, row.settled) for row in reading.spending(CallFilter(), by=("day",))]
+    assert "2026-11-23" == reading.calls(CallFilter())[0].attempts[0].started_at[:10]
+    reading.close()
+
+
+async def test_an_unknown_word_is_no_sql(folder: Path) -> None:
+    """What is grouped by comes from a closed list."""
+    reading = await read_after(folder, [])
+    assert [] == reading.spending(CallFilter())
+    with pytest.raises(InvalidArgumentsError):
+        reading.spending(CallFilter(), by=("1; DROP TABLE calls",))
+    reading.close()
+
+
+def settled(made: "Made", number: int, amount: str) -> list[Any]:
+    """Write one call that cost an amount."""
+    of: dict[str, Any] = {"tool_call_id": f"{number:032x}"}
+    cost = made.cost(amount=amount)
+    return [made.tool_call(**of), made.intent(**of), made.settlement(**of, cost=cost), made.answer(**of)]
+
+
+class Stepping:
+    """A clock that goes on by ten minutes whenever it is asked."""
+
+    def __init__(self, at_ns: int) -> None:
+        self.at_ns = at_ns
+
+    def now_ns(self) -> int:
+        """Say the time, then let it pass."""
+        self.at_ns += 600 * 10**9
+        return self.at_ns - 600 * 10**9
+
+    def monotonic_ns(self) -> int:
+        """Say the same."""
+        return self.now_ns()
+
+
+async def read_after(folder: Path, appends: list[list[Any]], begin: str | None = None) -> Reading:
+    """Write appends and read them; the first entry of a call is written when the ledger's clock says `begin`."""
+    at_ns = BEGUN_NS if begin is None else int(datetime.fromisoformat(begin).timestamp()) * 10**9 - 600 * 10**9
+    feed = Feed((), reread=lambda _first, _count: (), next_index=0)
+    feed.start()
+    ledger = Ledger(SqliteStore(folder, new_origin="o"), feed, clock=Stepping(at_ns))
+    await ledger.start({})
+    for entries in appends:
+        await ledger.append(*entries)
+    await ledger.close()
+    return Reading(folder)
