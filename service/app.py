@@ -13,17 +13,21 @@ from functools import partial
 import apsw
 from aiohttp import web
 
+from console.live import Live
 from otel.collector import span_exporter
 from otel.counts import unbalanced
 from otel.exporting import ExportQueue, ExportState
 from otel.listening import MetricsListener, SpanListener
-from otel.metrics import Labels, Metrics
+from otel.metrics import SIMULATED, Labels, Metrics
 from otel.source import source
-from service import VERSION, checks
+from service import VERSION
 from service.calling.desk import Counter
 from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
+from service.checks import own
+from service.checks.watching import watched
+from service.clock import SystemClock, refuse_absurd, refuse_step_back
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider, Tool
 from service.core.wallet import Wallet
@@ -38,6 +42,7 @@ from service.mcp.terms import Limits, Server
 from service.mounting import MAIN, MOVABLE, Kept, Numbers, Service, mount
 from service.pricelist import load_prices
 from service.serving.auth import Tokens
+from service.serving.books import ReadBooks
 from service.serving.calls import ToolCalls
 from service.serving.limits import Connections, Gate
 from service.serving.ports import REJECTIONS, Parts
@@ -61,18 +66,6 @@ _ID_BYTES = 16
 _log = logging.getLogger(__name__)
 
 
-class SystemClock:
-    """The machine's clocks."""
-
-    def now_ns(self) -> int:
-        """Say the UTC wall time."""
-        return time.time_ns()
-
-    def monotonic_ns(self) -> int:
-        """Say a time that never goes back."""
-        return time.monotonic_ns()
-
-
 @asynccontextmanager
 async def running(
     settings: Settings, *, environ: Mapping[str, str], clock: Clock | None = None
@@ -88,6 +81,7 @@ async def running(
         StartError: it must not or cannot start; the message holds the remedy.
     """
     clock = clock or SystemClock()
+    refuse_absurd(clock.now_ns())
     offered, known = load_tools(), load_providers()
     prices, wallets = load_prices(settings.prices), open_wallets(settings, known)
     async with AsyncExitStack() as stack:
@@ -114,6 +108,7 @@ async def running(
             gate=_gate(settings),
             clock=clock,
             entropy=secrets.token_bytes,
+            books=partial(ReadBooks, kept.reading, clock),
             console_url=console_url,
         )
         service = Service(url, console_url, url.replace("http", "ws", 1) + "/mcp", wallets, calls, kept, stopped)
@@ -157,11 +152,20 @@ async def _keep(
     stack.callback(store.close)  # closed by the ledger too, once there is one
     reading = Reading(settings.data_dir)
     stack.callback(reading.close)
+    watching = watched(reading, next_index=store.next_index)
+    if watching.last_at is not None:
+        refuse_step_back(clock.now_ns(), watching.last_at)
     in_doubt = sum(wallet.in_doubt for wallet in reading.sums(CallFilter()))
     metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
     counted = MetricsListener(metrics)
     traced = SpanListener(source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}"), spans)
-    feed = Feed([counted, traced], reread=reading.steps, next_index=store.next_index)
+
+    def broken() -> tuple[str, ...]:
+        return unbalanced(counted.counts(), traced.counts())
+
+    metrics.audit(broken)
+    live = Live(clock)
+    feed = Feed([counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
     feed.start()
     ledger = Ledger(store, feed, clock=clock, on_failure=_setter(stopped))
     stack.push_async_callback(ledger.close)
@@ -174,8 +178,10 @@ async def _keep(
         feed,
         metrics,
         spans,
+        live,
+        watching=watching,
         spans_check=partial(_spans_check, spans),
-        unbalanced=lambda: unbalanced(counted.counts(), traced.counts()),
+        unbalanced=broken,
     )
 
 
@@ -257,12 +263,17 @@ def _start_detail(prices: PriceTable, wallets: tuple[Wallet, ...]) -> dict[str, 
         "sqlite": apsw.sqlite_lib_version(),
         "price_version": prices.version,
         "wallets": ", ".join(f"{wallet.name} at {wallet.host}" for wallet in wallets),
+        SIMULATED: str(any(wallet.simulated for wallet in wallets)).lower(),
     }
 
 
 def _spans_check(spans: ExportQueue) -> health.Check:
     counts = spans.counts()
-    return checks.spans(counts.state, failing=counts.state is ExportState.FAILING, dropped=counts.dropped)
+    if counts.state is ExportState.ON:
+        state = health.State.OK if counts.exported else health.State.UNKNOWN
+    else:
+        state = health.State.OFF if counts.state is ExportState.OFF else health.State.DEGRADED
+    return own.spans(state, exported=counts.exported, dropped=counts.dropped)
 
 
 def _setter(event: asyncio.Event) -> Callable[[Exception], None]:

@@ -9,7 +9,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -24,6 +24,7 @@ _STORE_SCHEME = "sqlite:///"
 _FILE = "_FILE"
 _FILE_BYTES_MAX = 1 << 20
 _SHOWN_CHARS_MAX = 80
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "array": "a list"}
 _WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file")
 
 
@@ -177,9 +178,9 @@ class _Sources:
         try:
             taken: object = msgspec.convert(value, option.limits, strict=not said.text, dec_hook=_path)
         except msgspec.ValidationError as error:
-            expected = str(error).replace("`", "").replace(" | null", "")
             raise SettingsError(
-                f"{said.where} is {_shown(said.value)}: {expected}", remedy=f"{option.name}: {option.sentence}"
+                f"{said.where} is {_shown(said.value)}: {_expected(option, error)}",
+                remedy=f"{option.name}: {option.sentence}",
             ) from error
         return said.folder / _expanded(taken, self._environ) if isinstance(taken, Path) else taken
 
@@ -311,6 +312,14 @@ def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
     raise ValueError(f"Expected a path, got {type(value).__name__}")
+
+
+def _expected(option: Option, error: msgspec.ValidationError) -> str:
+    """Say what the value must be, in words: who reads it need not know this program's types."""
+    if get_origin(option.kind) is Literal:
+        return f"expected {' or '.join(get_args(option.kind))}"
+    rule = str(error).replace("`", "").replace(" | null", "").partition(", got ")[0]
+    return re.sub(r"\b(int|float|bool|str|array)\b", lambda found: _KINDS[found[0]], rule[:1].lower() + rule[1:])
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -4,6 +4,7 @@
     ├── StartError              refuses the start: the operator must change something
     │   ├── SettingsError       a setting is wrong
     │   ├── PlugError           a provider, tool, page or command file is malformed
+    │   ├── ClockError          the machine's time cannot be right
     │   └── StoreError          the data folder cannot be used
     │       ├── StoreLockedError    another process has it
     │       └── StoreBrokenError    what it holds contradicts itself
@@ -69,6 +70,12 @@ class PlugError(StartError):
     """A file that should hold a provider, tool, page or command is malformed; the message names it."""
 
     code = "plug"
+
+
+class ClockError(StartError):
+    """The machine's time cannot be right; the message says by what it is judged."""
+
+    code = "clock"
 
 
 class StoreError(StartError):

@@ -1,7 +1,7 @@
 """Mounting: which part of what is reached by HTTP is put where, and what it is made of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,8 +9,10 @@ from typing import Protocol
 from aiohttp import web
 
 from console.app import create
+from console.live import Live
 from console.page import PREFIX
-from service import checks
+from service.checks import looks, others, own
+from service.checks.watching import Watching
 from service.core.shapes import Clock
 from service.core.wallet import Wallet
 from service.ledger.feed import Feed
@@ -51,6 +53,8 @@ class Kept:
 
     Attributes:
         folder: the ledger's.
+        live: passes committed steps on to the console's live page.
+        watching: what was last heard of providers and keys.
         spans_check: looks at the way of spans to their collector.
         unbalanced: names each equation of conservation that does not hold now.
     """
@@ -61,6 +65,8 @@ class Kept:
     feed: Feed
     metrics: Numbers
     spans: SpansQueue
+    live: Live
+    watching: Watching
     spans_check: Callable[[], Check]
     unbalanced: Callable[[], tuple[str, ...]]
 
@@ -99,23 +105,39 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
                 simulated_banner=simulated,
                 clock=clock,
                 owner=_owner,
+                live=kept.live,
             )
             app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)
         case "health":
-            looks = checks.every(
-                lambda: checks.store(kept.ledger),
-                lambda: checks.wallets(service.wallets),
-                lambda: checks.conservation(kept.unbalanced()),
-                lambda: checks.feed(kept.feed),
-                kept.spans_check,
-            )
-            ready = checks.ready(kept.ledger, kept.folder, is_stopping=lambda: service.calls.stopping)
-            app.add_routes(health.routes(ready=ready, checks=looks))
+            ready = own.ready(kept.ledger, kept.folder, is_stopping=lambda: service.calls.stopping)
+            app.add_routes(health.routes(ready=ready, checks=_checks(service, clock)))
         case "metrics":
             app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
         case _:
             app.add_routes([*sockets.routes(), *api.routes()])
+
+
+def _checks(service: Service, clock: Clock) -> looks.Look:
+    """Choose what `/health` looks at, and in which order."""
+    kept, file = service.kept, own.LedgerFile(service.kept.folder)
+    watching, epoch = kept.watching, kept.ledger.epoch
+    look = looks.every(
+        store=lambda: (own.store(kept.ledger, file, last_at=watching.last_at, now_ns=clock.now_ns()),),
+        disk=lambda: (own.disk(kept.folder),),
+        clock=lambda: (others.clock(clock.now_ns(), last_at=watching.last_at, skews=watching.skews(epoch)),),
+        wallet=lambda: others.wallets(service.wallets, watching, epoch=epoch),
+        provider=lambda: others.providers(service.wallets, watching, epoch=epoch),
+        conservation=lambda: (own.conservation(kept.unbalanced()),),
+        feed=lambda: (own.feed(kept.feed),),
+        spans=lambda: (kept.spans_check(),),
+    )
+
+    def caught_up() -> Sequence[Check]:
+        kept.feed.wait(FEED_WAIT_S)
+        return look()
+
+    return caught_up
 
 
 async def _to_console(_request: web.Request) -> web.StreamResponse:

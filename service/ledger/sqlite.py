@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import apsw
 import msgspec
 
+from service import VERSION
 from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
 from service.ledger import rows as views
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
@@ -23,6 +24,7 @@ FILE_NAME = "ledger.sqlite3"
 _LOCK_NAME = "lock"
 _PAGES_PER_CHECKPOINT = 1000
 _BUSY_TIMEOUT_MS = 5000
+_PID_BYTES_MAX = 20
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -153,8 +155,9 @@ class SqliteStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(folder / _LOCK_NAME)
         except OSError as error:
+            why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
             raise StoreError(
-                f"the data folder {folder} cannot be written: {error.strerror}",
+                f"the data folder {folder} cannot be written: {why}",
                 remedy="Set EXAI_DATA_DIR to a folder that this user may write.",
             ) from error
         self._closing = contextlib.ExitStack()
@@ -215,6 +218,7 @@ class SqliteStore:
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._closing.callback(connection.close)
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        self._refuse_later(connection)  # before anything is written
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
@@ -223,25 +227,32 @@ class SqliteStore:
             f"wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        self._check_version(connection)
-        return connection
-
-    def _check_version(self, connection: apsw.Connection) -> None:
-        version = connection.pragma("user_version")
-        if version == 0:
+        if connection.pragma("user_version") == 0:
             with connection:
                 connection.execute(_SCHEMA)
                 connection.pragma("user_version", SCHEMA_VERSION)
-        elif version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} has schema version {version}; this program knows {SCHEMA_VERSION}",
-                remedy="Start the program version that wrote it, or set EXAI_DATA_DIR to a new folder.",
-            )
+        return connection
+
+    def _refuse_later(self, connection: apsw.Connection) -> None:
+        version = connection.pragma("user_version")
+        if version in {0, SCHEMA_VERSION}:
+            return
+        try:
+            writer = connection.execute("SELECT value FROM meta WHERE key = 'program'").get
+        except apsw.SQLError:  # another schema may keep it elsewhere
+            writer = None
+        named = f"version {writer} of this program" if writer else "another version of this program"
+        raise StoreError(
+            f"{self.path} has schema version {version}, written by {named};"
+            f" this one, {VERSION}, knows {SCHEMA_VERSION}",
+            remedy="Start the version that wrote it, or set EXAI_DATA_DIR to a new folder.",
+        )
 
     def _begin_epoch(self, new_origin: str) -> tuple[str, int]:
         """Number this opening, at once: an epoch without an entry does no harm, one used twice would."""
         with self._connection as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('origin', ?), ('epoch', '0')", (new_origin,))
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('program', ?)", (VERSION,))
             connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
         found = dict(self._connection.execute("SELECT key, value FROM meta"))
         return str(found["origin"]), int(str(found["epoch"]))
@@ -269,7 +280,7 @@ def _values(key: RollupKey, sums: RollupSums) -> tuple[object, ...]:
 
 
 def _lock(path: Path) -> int:
-    """Take the folder's lock; it lasts as long as the file descriptor.
+    """Take the folder's lock and write our process id into it; it lasts as long as the file descriptor.
 
     Raises:
         StoreLockedError: another process holds it.
@@ -278,11 +289,16 @@ def _lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        holder = os.pread(descriptor, _PID_BYTES_MAX, 0).strip()
         os.close(descriptor)
+        named = f" (process {holder.decode()})" if holder.isdigit() else ""
         raise StoreLockedError(
-            f"another process writes to {path.parent}",
+            f"another process{named} writes to {path.parent}",
             remedy="Stop it, or set EXAI_DATA_DIR to another folder.",
         ) from error
+    with contextlib.suppress(OSError):  # the lock holds without a name, too: on a full disk there is none
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 

@@ -71,7 +71,8 @@ def listen(host: str, port: int, *, setting: str = "EXAI_PORT") -> socket.socket
 def _refusal(error: OSError, host: str, port: int, setting: str) -> StartError:
     if error.errno == errno.EADDRINUSE:
         return StartError(
-            f"{host}:{port} is taken by another program", remedy=f"Stop that program, or set {setting}."
+            f"{host}:{port} is taken by another program, perhaps an earlier start of this one",
+            remedy=f"Stop it (`ss -ltnp 'sport = :{port}'` names it), or set {setting} to another port; 0 is any.",
         )
     return StartError(
         f"{host}:{port} cannot be listened on: {error.strerror}",

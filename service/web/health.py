@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from http import HTTPStatus
 
 import msgspec
@@ -15,20 +16,35 @@ Detail = dict[str, str | int | float | bool | None]
 """Numbers of one part, for programs."""
 
 
+class State(StrEnum):
+    """How a part is. What cannot fail must never be called ok."""
+
+    OK = "ok"  # it was seen to do what it should
+    DEGRADED = "degraded"  # it does not
+    UNKNOWN = "unknown"  # nothing has shown yet whether it does
+    OFF = "off"  # nobody asked for it
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """How one part of the service is.
 
     Attributes:
         name: the part, one word.
-        ok: whether it does what it should.
+        of: which one, where there may be several.
         sentence: how it is, for people; what to do when it is not well.
         detail: the same in numbers.
     """
 
     name: str
-    ok: bool
+    of: str | None = None
+    state: State
     sentence: str
     detail: Detail = msgspec.field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Write the part's name, and which one it is."""
+        return self.name if self.of is None else f"{self.name} {self.of}"
 
 
 Ready = Callable[[], tuple[bool, Sequence[str]]]
@@ -40,7 +56,7 @@ def routes(*, ready: Ready, checks: Callable[[], Sequence[Check]]) -> list[web.R
 
     Args:
         ready: must be quick and must not wait.
-        checks: looks at every part; runs in a thread. A check that cannot look must say so with `ok` false.
+        checks: looks at every part; runs in a thread. A check that cannot look must say that it is degraded.
     """
 
     async def live(_request: web.Request) -> web.Response:
@@ -74,19 +90,30 @@ def _wants_words(request: web.Request) -> bool:
     return "text/" in request.headers.get("Accept", "") and not wants_json(request)
 
 
-def _state(found: Sequence[Check]) -> str:
-    return "ok" if all(check.ok for check in found) else "degraded"
+def _of(found: Sequence[Check], state: State) -> list[Check]:
+    return [check for check in found if check.state is state]
+
+
+def _status(found: Sequence[Check]) -> State:
+    return State.DEGRADED if _of(found, State.DEGRADED) else State.OK
 
 
 def _json(found: Sequence[Check]) -> str:
     shown = {
-        "status": _state(found),
-        "reasons": [check.sentence for check in found if not check.ok],
+        "status": _status(found),
+        "reasons": [f"{check.title}: {check.sentence}" for check in _of(found, State.DEGRADED)],
+        "unknown": [f"{check.title}: {check.sentence}" for check in _of(found, State.UNKNOWN)],
         "checks": list(found),
     }
     return msgspec.json.encode(shown).decode()
 
 
 def _words(found: Sequence[Check]) -> str:
-    lines = (f"{'ok      ' if check.ok else 'DEGRADED'} {check.name}: {check.sentence}" for check in found)
-    return "\n".join((_state(found), *lines, ""))
+    unknown = ", ".join(check.title for check in _of(found, State.UNKNOWN))
+    status = f"{_status(found)}; not known yet: {unknown}" if unknown else _status(found)
+    lines = (f"{_shown(check.state):8} {check.title}: {check.sentence}" for check in found)
+    return "\n".join((status, *lines, ""))
+
+
+def _shown(state: State) -> str:
+    return state.upper() if state is State.DEGRADED else state

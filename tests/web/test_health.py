@@ -1,10 +1,14 @@
 """Health: alive, ready and well are three questions."""
 
-from service.web.health import Check
+from service.web.health import Check, State
 from tests.web.conftest import GuardedApp
 
-GOOD = Check(name="ledger", ok=True, sentence="Writes are durable.", detail={"entries": 3})
-BAD = Check(name="collector", ok=False, sentence="Spans are not taken; see OTEL_EXPORTER_OTLP_ENDPOINT.")
+GOOD = Check(name="ledger", state=State.OK, sentence="Writes are durable.", detail={"entries": 3})
+BAD = Check(
+    name="collector", state=State.DEGRADED, sentence="Spans are not taken; see OTEL_EXPORTER_OTLP_ENDPOINT."
+)
+OPEN = Check(name="provider", of="kimi", state=State.UNKNOWN, sentence="Not asked yet.")
+OFF = Check(name="spans", state=State.OFF, sentence="No collector is configured.")
 
 
 async def test_live(guarded: GuardedApp) -> None:
@@ -38,7 +42,22 @@ async def test_well(guarded: GuardedApp) -> None:
         async with behind.http.get(behind.url("/health")) as answer:
             told = await answer.json()
     assert ("ok", []) == (told["status"], told["reasons"])
-    assert [{"name": "ledger", "ok": True, "sentence": GOOD.sentence, "detail": {"entries": 3}}] == told["checks"]
+    assert [
+        {"name": "ledger", "of": None, "state": "ok", "sentence": GOOD.sentence, "detail": {"entries": 3}}
+    ] == told["checks"]
+
+
+async def test_what_is_not_known_is_not_called_well(guarded: GuardedApp) -> None:
+    """It stands beside the status, in JSON and in the first line of the words; what is off stands nowhere."""
+    async with guarded() as behind:
+        behind.checks.extend((GOOD, OPEN, OFF))
+        async with behind.http.get(behind.url("/health")) as answer:
+            told = await answer.json()
+        async with behind.http.get(behind.url("/health"), headers={"Accept": "text/plain"}) as answer:
+            words = (await answer.text()).splitlines()
+    assert ("ok", [], ["provider kimi: Not asked yet."]) == (told["status"], told["reasons"], told["unknown"])
+    assert ["ok; not known yet: provider kimi", "ok       ledger: Writes are durable."] == words[:2]
+    assert ["unknown  provider kimi: Not asked yet.", "off      spans: No collector is configured."] == words[2:]
 
 
 async def test_degraded(guarded: GuardedApp) -> None:
@@ -50,5 +69,5 @@ async def test_degraded(guarded: GuardedApp) -> None:
             told = await answer.json()
         async with behind.http.get(behind.url("/health"), headers={"Accept": "text/html"}) as answer:
             words = (await answer.text()).splitlines()
-    assert ("degraded", [BAD.sentence]) == (told["status"], told["reasons"])
+    assert ("degraded", [f"collector: {BAD.sentence}"]) == (told["status"], told["reasons"])
     assert ["degraded", "ok       ledger: Writes are durable.", f"DEGRADED collector: {BAD.sentence}"] == words

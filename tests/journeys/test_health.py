@@ -1,0 +1,134 @@
+"""Health that can fail: each trouble of the outside is named, with what to do; nothing unknown is called well."""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from tests.journeys.conftest import KEYS
+from tests.processes import Judge, Served, Serving, end, get, get_json, serve
+from tests.speaking import speaking
+
+SKEW_S = 120
+
+
+async def checks_of(served: Served) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Ask for health; give it whole, and its checks by title."""
+    health: dict[str, Any] = await get_json(f"{served.url}/health")
+    titled = {
+        f"{check['name']} {check['of']}" if check["of"] else check["name"]: check for check in health["checks"]
+    }
+    return health, titled
+
+
+def by_provider(checks: dict[str, dict[str, Any]], provider: str) -> dict[str, Any]:
+    """Find the check of a provider's one wallet."""
+    (found,) = (
+        check for check in checks.values() if check["name"] == "wallet" and check["detail"]["provider"] == provider
+    )
+    return found
+
+
+async def ask(served: Served, provider: str) -> bool:
+    """Ask a provider for a word; say whether it was answered."""
+    async with speaking(served.socket) as speaker:
+        return not (await speaker.call(prompt="Is all well?", provider=provider))["isError"]
+
+
+async def test_what_was_not_asked_is_unknown_until_it_is(serving: Serving, judge: Judge) -> None:
+    """A fresh start knows nothing of providers, keys and clock, and says so; one call each makes it known."""
+    served = serving()
+    health, checks = await checks_of(served)
+    assert ("ok", []) == (health["status"], health["reasons"])
+    assert 5 == len(health["unknown"])
+    assert {"unknown"} == {
+        check["state"] for check in checks.values() if check["name"] in {"clock", "wallet", "provider"}
+    }
+    _, words = await get(f"{served.url}/health", Accept="text/plain")
+    assert words.startswith("ok; not known yet: clock, wallet ")
+    assert 0 == len(await judge.requests())
+    for provider in ("kimi", "glm"):
+        assert await ask(served, provider)
+    health, checks = await checks_of(served)
+    assert ("ok", [], []) == (health["status"], health["reasons"], health["unknown"])
+    assert {"ok", "off"} == {check["state"] for check in checks.values()}
+    assert "off" == checks["spans"]["state"]
+    assert abs(checks["clock"]["detail"]["ahead_of_kimi_s"]) <= 30
+    for check in checks.values():
+        if check["name"] == "wallet":
+            assert check["sentence"].startswith("SIMULATED")
+            assert check["of"].endswith(check["detail"]["fingerprint"])
+    assert not [key for key in KEYS.values() if key in json.dumps(health) + words]
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"), [("sim-revoked-health", "not revoked"), ("sim-empty-health", "Top it up")]
+)
+async def test_a_refused_key_is_named_and_survives_a_restart(
+    serving: Serving, judge: Judge, key: str, remedy: str
+) -> None:
+    """One refused call degrades its wallet and no other; the next start remembers, from the ledger."""
+    served = serving(KIMI_API_KEY=key)
+    assert not await ask(served, "kimi")
+    assert await ask(served, "glm")
+    health, checks = await checks_of(served)
+    refused = by_provider(checks, "kimi")
+    assert ("degraded", [f"wallet {refused['of']}: {refused['sentence']}"]) == (
+        health["status"],
+        health["reasons"],
+    )
+    assert remedy in refused["sentence"]
+    assert "ok" == by_provider(checks, "glm")["state"]
+    assert key not in json.dumps(health)
+    assert 200 == (await get(f"{served.url}/health/ready"))[0]
+    assert 0 == await served.stop()
+    again = serve(served.folder, {**KEYS, **judge.base_urls, "KIMI_API_KEY": key})
+    try:
+        _, checks = await checks_of(again)
+    finally:
+        end(again.child)
+    refused, good = by_provider(checks, "kimi"), by_provider(checks, "glm")
+    assert ("degraded", "unknown") == (refused["state"], good["state"])
+    assert "before this start" in refused["sentence"]
+
+
+async def test_a_provider_that_cannot_be_reached_is_named(serving: Serving) -> None:
+    """Three attempts of one call find nobody there: that is enough."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    served = serving(KIMI_BASE_URL=f"http://127.0.0.1:{port}/v1")
+    assert not await ask(served, "kimi")
+    health, checks = await checks_of(served)
+    assert ("degraded", "degraded", 3) == (
+        health["status"],
+        checks["provider kimi"]["state"],
+        checks["provider kimi"]["detail"]["failures"],
+    )
+    assert "unsent, connection_refused" in checks["provider kimi"]["sentence"]
+    assert "unknown" == checks["provider glm"]["state"]
+
+
+async def test_a_clock_that_differs_is_named(serving: Serving, judge: Judge) -> None:
+    """A provider two minutes ahead makes ours two minutes late: somebody must look."""
+    served = serving()
+    await judge.fault({"kind": "clock_skew", "seconds": SKEW_S, "provider": "kimi"})
+    assert await ask(served, "kimi")
+    health, checks = await checks_of(served)
+    assert ("degraded", "degraded") == (health["status"], checks["clock"]["state"])
+    assert abs(SKEW_S + checks["clock"]["detail"]["ahead_of_kimi_s"]) <= 30
+    assert "Set the clock" in checks["clock"]["sentence"]
+    await judge.fault()
+    assert await ask(served, "kimi")
+    assert "ok" == (await checks_of(served))[1]["clock"]["state"]
+
+
+async def test_a_ledger_that_was_deleted_is_named(serving: Serving) -> None:
+    """SQLite writes on without a word; health does not, and whoever routes calls is told to go elsewhere."""
+    served = serving()
+    assert 200 == (await get(f"{served.url}/health/ready"))[0]
+    (served.data / "ledger.sqlite3").unlink()
+    health, checks = await checks_of(served)
+    assert ("degraded", "degraded") == (health["status"], checks["store"]["state"])
+    status, words = await get(f"{served.url}/health/ready")
+    assert (503, True) == (status, "moved, deleted or replaced" in words)
