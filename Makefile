@@ -26,8 +26,9 @@ check: .venv/dev.locked
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
-# Measure the ledger against a bare loop of the same commits, in the same run.
+# Measure a tool call against a bare relay, and the ledger against a bare loop of the same commits.
 bench: .venv/dev.locked
+	@$(PYTHON) -m tests.bench.calls
 	@$(PYTHON) -m tests.bench.ledger_appends
 
 # Kill the service many times under load and compare the books.

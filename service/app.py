@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import platform
 import secrets
 import socket
@@ -31,6 +32,7 @@ from service.clock import SystemClock, refuse_absurd, refuse_step_back
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider, Tool
 from service.core.wallet import Wallet
+from service.entropy import Entropy
 from service.equipment import load_providers, load_tools, open_wallets
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
@@ -93,11 +95,12 @@ async def running(
         kept = await _keep(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
         wire = Wire(_deadlines(settings), body_bytes_max=settings.body_bytes_max)
         stack.push_async_callback(wire.close)
+        entropy = Entropy(os.urandom)
         counter = Counter(
             router=Router(known, wallets, prices),
             wire=wire,
             clock=clock,
-            entropy=secrets.token_bytes,
+            entropy=entropy,
             retry=RetryPolicy(attempts_max=settings.attempts_max),
             max_output_tokens=settings.max_output_tokens,
         )
@@ -107,7 +110,7 @@ async def running(
             counter=counter,
             gate=_gate(settings),
             clock=clock,
-            entropy=secrets.token_bytes,
+            entropy=entropy,
             books=partial(ReadBooks, kept.reading, clock),
             console_url=console_url,
         )

@@ -8,10 +8,11 @@ from http import HTTPStatus
 
 import msgspec
 
+from service.calling.connection import Head, LostError
 from service.calling.ending import Outcome, ending
 from service.calling.journal import Journal
 from service.calling.routing import Route
-from service.calling.wire import Head, LostError, UnsentError, Wire
+from service.calling.wire import UnsentError, Wire
 from service.core.entries import AcceptedEntry, End, IntentEntry
 from service.core.evidence import Commitment, Timing, kept_headers
 from service.core.record import SIMULATOR_HEADER

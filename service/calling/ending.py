@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 import msgspec
 
+from service.calling.connection import LostError
 from service.calling.routing import Route
-from service.calling.wire import LostError, UnsentError
+from service.calling.wire import UnsentError
 from service.core import pricing
 from service.core.budget import ESTIMATE_METHOD, estimated_tokens
 from service.core.entries import (

@@ -26,6 +26,12 @@ _REMEDY: dict[RefusalReason, str] = {
     RefusalReason.DUPLICATE_REQUEST: "Send the request again; it will carry a new id.",
     RefusalReason.PROVIDER_ERROR: "Try again later; the fault is at {title}.",
 }
+# The same reasons, where the provider's own table does not call them passing: then "later" would be a guess.
+_LASTING: dict[RefusalReason, str] = _REMEDY | {
+    RefusalReason.RATE_LIMITED: "Read {title}'s message: it limits this account, and does not say that it passes.",
+    RefusalReason.OVERLOADED: "Read {title}'s message: it does not say that trying again helps.",
+    RefusalReason.PROVIDER_ERROR: "The fault is at {title}, which does not say that trying again helps.",
+}
 _MAYBE_BILLED = (
     "It may have been billed, so it was not tried again. It is held at its worst case; see the receipt."
 )
@@ -35,7 +41,8 @@ def fault(end: RefusalEntry | UnsentEntry | DoubtEntry, provider: Provider) -> C
     """Name what went wrong, for the caller."""
     match end:
         case RefusalEntry():
-            remedy = _REMEDY[end.reason].format(title=provider.title, variable=provider.key_variables[0])
+            remedies = _REMEDY if end.retryable else _LASTING
+            remedy = remedies[end.reason].format(title=provider.title, variable=provider.key_variables[0])
             return ProviderRefusedError(
                 f"{provider.title} refused the request (HTTP {end.status}): {end.message}",
                 reason=end.reason,

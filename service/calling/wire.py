@@ -1,30 +1,35 @@
 """The wire: the only place of the service that sends anything to a provider.
 
-One request, one connection, no second try, no redirect, no cookie, no proxy from the environment. It
-tells its watcher each milestone, above all the one after which a byte may have left.
+No second try, no redirect, no cookie, no proxy from the environment. It tells its watcher each milestone,
+above all the one after which a byte may have left.
 """
 
 import asyncio
-import hashlib
-import io
+import contextlib
+import socket
 import ssl
-from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
+from urllib.parse import quote, urlsplit
 
-import aiohttp
+import aiohappyeyeballs
 import msgspec
-from aiohttp.connector import Connection
 
 from service import VERSION
-from service.core.evidence import TlsPeer
+from service.calling.connection import ERROR_CHARS_MAX, Connection, Head, LostError
 from service.core.redact import MASK, redacted
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.core.words import DoubtCause, UnsentReason
 
 USER_AGENT = f"exai/{VERSION}"
-_ERROR_CHARS_MAX = 200
+# Both providers' servers keep an idle connection for a minute or more. Used again within seconds, none is
+# closed in the moment it is used, which would leave an attempt in doubt.
+IDLE_S = 4.0
+IDLE_MAX = 64
+_PIECE_BYTES = 256 * 2**10
+_NEXT_ADDRESS_S = 0.25  # source: RFC 8305, section 5
+_PORTS = {"http": 80, "https": 443}
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +39,6 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_s: float = 300.0
     idle_s: float = 120.0
     total_s: float = 900.0
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """A response's head, as it came."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    tls: TlsPeer | None
 
 
 class Watcher(Protocol):
@@ -75,17 +72,26 @@ class UnsentError(Exception):
         return cls(reason, "stopped before anything was sent")
 
 
-class LostError(Exception):
-    """Bytes left, and no whole answer came."""
+class _Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a base URL leads: an origin to connect to, and what every request's head to it begins with."""
 
-    def __init__(self, cause: DoubtCause, message: str) -> None:
-        super().__init__(message)
-        self.cause = cause
-        self.message = message
+    scheme: str
+    host: str
+    port: int
+    path: str
+    shown: str
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What a connection is good for."""
+        return self.scheme, self.host, self.port
 
 
 class Wire:
     """Sends requests. Made on a running loop; `close` ends its connections.
+
+    A connection whose last answer ended cleanly serves the next request to the same origin within `idle_s`;
+    one that has meanwhile been closed, or holds a byte that nobody asked for, never does.
 
     Args:
         deadlines: for every exchange.
@@ -94,27 +100,22 @@ class Wire:
     """
 
     def __init__(
-        self, deadlines: Deadlines, *, body_bytes_max: int = 16 * 2**20, tls: ssl.SSLContext | None = None
+        self,
+        deadlines: Deadlines,
+        *,
+        body_bytes_max: int = 16 * 2**20,
+        tls: ssl.SSLContext | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._deadlines = deadlines
         self._body_bytes_max = body_bytes_max
-        self._session = aiohttp.ClientSession(
-            # No limit here: calls in flight are limited where they are admitted, and waiting for a free
-            # connection would count as time to connect.
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                # A used connection may be closed, or hold a stranger's late bytes, at the moment it is used
-                # again: either leaves an attempt in doubt, which is dearer than a handshake.
-                force_close=True,
-                ssl=True if tls is None else tls,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            trace_configs=[_milestones()],
-            response_class=_Response,
-            trust_env=False,
-            auto_decompress=True,
-        )
+        self._tls = tls
+        self._idle_s = idle_s
+        self._loop = asyncio.get_running_loop()
+        self._targets: dict[str, _Target] = {}
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+        self._busy: set[Connection] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def exchange(self, wallet: Wallet, prepared: Prepared, watcher: Watcher) -> None:
         """Send a request and give its answer to the watcher, to the last byte.
@@ -123,69 +124,173 @@ class Wire:
             UnsentError: not one byte left.
             LostError: the answer did not come, or not to its end.
         """
-        stage = _Stage(watcher, self._deadlines, self._body_bytes_max, key=wallet.key.reveal())
+        target = self._target(wallet.base_url)
+        head = _head(target, wallet, prepared)
+        began = self._loop.time()
+        connection = self._free(target) or await self._connect(target)
+        exchange = _Exchange(
+            watcher,
+            connection,
+            self._deadlines,
+            body_bytes_left=self._body_bytes_max,
+            key=wallet.key.reveal(),
+            began=began,
+        )
+        self._busy.add(connection)
         try:
-            async with asyncio.timeout(self._deadlines.connect_s) as stage.deadline:
-                await self._post(wallet, prepared, stage)
-        except TimeoutError as error:
-            raise stage.timed_out() from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise stage.failed(error) from error
+            await exchange.run(head, prepared.body)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            exchange.release()
+            self._busy.discard(connection)
+        self._keep(target, connection)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._session.close()
+        """Close every connection; what is under way is lost."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for connection in (*self._busy, *(free for idle in self._idle.values() for free in idle)):
+            connection.abort()
+        self._idle.clear()
+        await asyncio.sleep(0)  # the transports say goodbye in the loop's next turn
 
-    async def _post(self, wallet: Wallet, prepared: Prepared, stage: "_Stage") -> None:
-        headers = {
-            "User-Agent": USER_AGENT,
-            "Accept-Encoding": "identity",  # the bytes that are counted and hashed are the provider's own
-            **dict(prepared.headers),
-            "Authorization": f"Bearer {wallet.key.reveal()}",
-        }
-        async with self._session.post(
-            wallet.base_url + prepared.path,
-            data=io.BytesIO(prepared.body),  # sent in pieces: a long prompt must not hold up the loop
-            headers=headers,
-            allow_redirects=False,
-            trace_request_ctx=stage,
-        ) as response:
-            try:
-                stage.headed(response)
-                async for chunk in response.content.iter_any():
-                    stage.received(chunk)
-            except BaseException:
-                _abort(response.connection)
-                raise
+    def _target(self, base_url: str) -> _Target:
+        target = self._targets.get(base_url)
+        if target is None:
+            target = self._targets[base_url] = _target(base_url)
+        return target
+
+    def _free(self, target: _Target) -> Connection | None:
+        """Take the idle connection that was used last, if it may serve again."""
+        idle = self._idle.get(target.origin)
+        now = self._loop.time()
+        while idle:
+            connection = idle.pop()
+            if connection.usable_until > now and connection.is_free and connection.is_quiet:
+                return connection
+            connection.abort()
+        return None
+
+    def _keep(self, target: _Target, connection: Connection) -> None:
+        """Let a clean connection wait for the next request."""
+        idle = self._idle.setdefault(target.origin, [])
+        if len(idle) >= IDLE_MAX or not connection.is_free:
+            connection.abort()
+            return
+        connection.usable_until = self._loop.time() + self._idle_s
+        idle.append(connection)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(self._idle_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long."""
+        self._sweeping, now = None, self._loop.time()
+        for origin, idle in self._idle.items():
+            for connection in idle:
+                if connection.usable_until <= now:
+                    connection.abort()
+            self._idle[origin] = [connection for connection in idle if connection.usable_until > now]
+        if any(self._idle.values()):
+            self._sweeping = self._loop.call_later(self._idle_s, self._sweep)
+
+    async def _connect(self, target: _Target) -> Connection:
+        """Open a connection.
+
+        Raises:
+            UnsentError: there is none.
+        """
+        reason = UnsentReason.NAME_NOT_RESOLVED
+        opened: socket.socket | None = None
+        try:
+            async with asyncio.timeout(self._deadlines.connect_s):
+                found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+                reason = UnsentReason.CONNECTION_REFUSED
+                opened = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if target.scheme == "http":
+                    _, connection = await self._loop.create_connection(Connection, sock=opened)
+                    return connection
+                reason = UnsentReason.TLS_FAILED
+                _, connection = await self._loop.create_connection(
+                    Connection, sock=opened, ssl=self._trust(), server_hostname=target.host
+                )
+                return connection
+        except TimeoutError as error:
+            _close(opened)
+            if error.errno is not None:  # the network's own time-out
+                raise UnsentError(reason, _said(error)) from error
+            message = f"no connection within {self._deadlines.connect_s:g} s"
+            raise UnsentError(UnsentReason.CONNECT_TIMEOUT, message) from error
+        except (OSError, UnicodeError) as error:
+            _close(opened)
+            raise UnsentError(reason, _said(error)) from error
+        except BaseException:
+            _close(opened)
+            raise
+
+    def _trust(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
 
 
-class _Stage:
-    """How far one exchange has come, and which deadline holds there."""
+class _Exchange:
+    """One request and its answer on one connection, under its deadlines."""
 
-    deadline: asyncio.Timeout
-
-    def __init__(self, watcher: Watcher, deadlines: Deadlines, body_bytes_max: int, *, key: str) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        connection: Connection,
+        deadlines: Deadlines,
+        *,
+        body_bytes_left: int,
+        key: str,
+        began: float,
+    ) -> None:
         self._watcher = watcher
-        self._key = key
+        self._connection = connection
         self._deadlines = deadlines
-        self._body_bytes_left = body_bytes_max
+        self._body_bytes_left = body_bytes_left
+        self._key = key
         self._loop = asyncio.get_running_loop()
-        self._ends_at = self._loop.time() + deadlines.total_s
-        self._overtime: DoubtCause | None = None  # what a time-out would mean now; None before the first byte
-        self._has_head = False
+        self._ends_at = began + deadlines.total_s
+        self._at = 0.0  # when the phase's time is up
+        self._overtime = DoubtCause.FIRST_BYTE_TIMEOUT  # what that would mean
+        self._timer: asyncio.TimerHandle | None = None
+        self._end: asyncio.Future[None] = self._loop.create_future()
 
-    def connected(self) -> None:
+    async def run(self, head: bytes, body: bytes) -> None:
+        """Send, and wait for the answer's end.
+
+        Raises:
+            LostError: there is no whole answer.
+        """
         self._watcher.connected()
         self._expect(self._deadlines.first_byte_s, DoubtCause.FIRST_BYTE_TIMEOUT)
-
-    def sent(self) -> None:
+        pieces = _pieces(body)
+        self._connection.begin(head + next(pieces), self)
         self._watcher.sent()
+        for piece in pieces:
+            await self._connection.drained()
+            if self._end.done():
+                break
+            self._connection.write(piece)
+        await self._end
 
-    def headed(self, response: aiohttp.ClientResponse) -> None:
-        self._has_head = True
-        tls = response.tls_peer if isinstance(response, _Response) else None
-        headers = tuple((name, value.replace(self._key, MASK)) for name, value in response.headers.items())
-        self._watcher.headed(Head(status=response.status, headers=headers, tls=tls))
+    def release(self) -> None:
+        """Let go of the timer, and of an end that nobody waited for."""
+        self._stop_timer()
+        if self._end.done() and not self._end.cancelled():
+            self._end.exception()
+
+    def headed(self, head: Head) -> None:
+        if any(self._key in value for _, value in head.headers):
+            masked = tuple((name, value.replace(self._key, MASK)) for name, value in head.headers)
+            head = msgspec.structs.replace(head, headers=masked)
+        self._watcher.headed(head)
         self._expect(self._deadlines.idle_s, DoubtCause.IDLE_TIMEOUT)
 
     def received(self, chunk: bytes) -> None:
@@ -195,89 +300,81 @@ class _Stage:
         self._watcher.received(chunk)
         self._expect(self._deadlines.idle_s, DoubtCause.IDLE_TIMEOUT)
 
+    def ended(self, failure: LostError | None) -> None:
+        if self._end.done():
+            return
+        if failure is None:
+            self._end.set_result(None)
+        else:
+            self._end.set_exception(failure)
+
     def _expect(self, within_s: float, overtime: DoubtCause) -> None:
+        """Begin a phase. A timer that rings too early is set again; only one that would ring late is replaced."""
         at = self._loop.time() + within_s
         self._overtime = overtime if at < self._ends_at else DoubtCause.TOTAL_TIMEOUT
-        if not self.deadline.expired():
-            self.deadline.reschedule(min(at, self._ends_at))
+        self._at = min(at, self._ends_at)
+        if self._timer is None or self._timer.when() > self._at:
+            self._stop_timer()
+            self._timer = self._loop.call_at(self._at, self._ring)
 
-    def timed_out(self) -> UnsentError | LostError:
-        if self._overtime is None:
-            seconds = self._deadlines.connect_s
-            return UnsentError(UnsentReason.CONNECT_TIMEOUT, f"no connection within {seconds:g} s")
-        return LostError(self._overtime, f"no whole answer in time ({self._overtime.replace('_', ' ')})")
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def failed(self, error: Exception) -> UnsentError | LostError:
-        message = redacted(f"{type(error).__name__}: {error}", chars_max=_ERROR_CHARS_MAX)
-        if self._overtime is None:
-            return UnsentError(_unsent_reason(error), message)
-        if self._has_head:
-            return LostError(DoubtCause.STREAM_CUT, message)
-        if isinstance(error, aiohttp.ClientResponseError):
-            return LostError(DoubtCause.UNREADABLE_ANSWER, message)
-        return LostError(DoubtCause.CONNECTION_LOST, message)
+    def _ring(self) -> None:
+        if self._loop.time() < self._at:
+            self._timer = self._loop.call_at(self._at, self._ring)
+            return
+        self.ended(LostError(self._overtime, f"no whole answer in time ({self._overtime.replace('_', ' ')})"))
+        self._connection.abort()
 
 
-class _Response(aiohttp.ClientResponse):
-    """A response that notes who sent it, while its connection is still its own."""
-
-    tls_peer: TlsPeer | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        if connection.transport is not None:
-            self.tls_peer = _tls_peer(connection.transport.get_extra_info("ssl_object"))
-        try:
-            return await super().start(connection)
-        except BaseException:
-            _abort(connection)
-            raise
+def _target(base_url: str) -> _Target:
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    shown = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    port = parts.port or _PORTS[parts.scheme]
+    if port != _PORTS[parts.scheme]:
+        shown = f"{shown}:{port}"
+    return _Target(scheme=parts.scheme, host=host, port=port, path=quote(parts.path, safe="/%:@"), shown=shown)
 
 
-def _abort(connection: Connection | None) -> None:
-    """Break a connection off: a polite close would first send the rest of a long request."""
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
+def _head(target: _Target, wallet: Wallet, prepared: Prepared) -> bytes:
+    """Write a request's head.
 
-
-def _tls_peer(session: ssl.SSLObject | None) -> TlsPeer | None:
-    """Describe a verified TLS session; None for plain http, or where the certificate was not verified."""
-    if session is None:
-        return None
-    certificate: Mapping[str, Any] = session.getpeercert() or {}
-    raw = session.getpeercert(binary_form=True)
-    cipher = session.cipher()
-    if not certificate or raw is None or cipher is None:
-        return None
-    names = [name for kind, name in certificate.get("subjectAltName", ()) if kind == "DNS"]
-    return TlsPeer(
-        version=session.version() or "",
-        cipher=cipher[0],
-        subject=redacted(", ".join(names), chars_max=_ERROR_CHARS_MAX),
-        fingerprint=hashlib.sha256(raw).hexdigest(),
+    Raises:
+        UnsentError: a value would begin a line of its own.
+    """
+    lines = (
+        f"POST {target.path}{prepared.path} HTTP/1.1",
+        f"Host: {target.shown}",
+        f"User-Agent: {USER_AGENT}",
+        "Accept: */*",
+        "Accept-Encoding: identity",  # the bytes that are counted and hashed are the provider's own
+        *(f"{name}: {value}" for name, value in prepared.headers),
+        f"Authorization: Bearer {wallet.key.reveal()}",
+        f"Content-Length: {len(prepared.body)}",
     )
+    head = "\r\n".join((*lines, "", ""))
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+        raise UnsentError(UnsentReason.SERVICE_FAILED, "a header's value holds the end of a line")
+    return head.encode("ascii", "strict")
 
 
-def _unsent_reason(error: Exception) -> UnsentReason:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return UnsentReason.NAME_NOT_RESOLVED
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return UnsentReason.TLS_FAILED
-        case _:
-            return UnsentReason.CONNECTION_REFUSED
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Cut a body: a long prompt must not hold up the loop."""
+    if len(body) <= _PIECE_BYTES:
+        yield body
+        return
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
 
 
-def _milestones() -> aiohttp.TraceConfig:
-    """Let aiohttp tell the stage of each request where it stands."""
+def _said(error: Exception) -> str:
+    return redacted(f"{type(error).__name__}: {error}", chars_max=ERROR_CHARS_MAX)
 
-    async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.connected()
 
-    async def sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-        context.trace_request_ctx.sent()
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(connected)
-    trace.on_connection_reuseconn.append(connected)
-    trace.on_request_headers_sent.append(sent)
-    return trace
+def _close(opened: socket.socket | None) -> None:
+    if opened is not None:
+        with contextlib.suppress(OSError):
+            opened.close()

@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from service.app import Service, running
+from service.app import running
 from service.cli._client import Client, call_as_predecessor, connect
 from service.cli._command import Command
 from service.cli._conservation import Account, Check, against_books, against_views
@@ -27,6 +27,7 @@ from service.environment import load
 from service.equipment import load_providers
 from service.ledger.reading import CallFilter, Reading
 from service.ledger.store import AttemptRow
+from service.mounting import Service
 
 _SETTLE_TIMEOUT_S = 30.0
 _PIPED_WIDTH = 140

@@ -9,11 +9,12 @@ from argparse import ArgumentParser, Namespace
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from service.app import Service, running
+from service.app import running
 from service.cli._command import Command, add_settings, read_settings
 from service.cli._simulators import books_url, simulators
 from service.environment import Loaded
 from service.logs import log_to_stderr
+from service.mounting import Service
 
 _FAILED = 1
 _WIDTH = 72

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.core.canonical import canonical
+from service.core.canonical import canonical_struct
 from service.core.evidence import Commitment, Signature, Timing, TlsPeer
 from service.core.usage import Usage
 from service.core.words import (
@@ -238,7 +238,7 @@ class UnreadableEntryError(ValueError):
 
 def encode(entry: Entry) -> bytes:
     """Write an entry as its exact, canonical bytes."""
-    return canonical(msgspec.to_builtins(entry))
+    return canonical_struct(entry)
 
 
 def decode(line: bytes) -> AnyEntry:

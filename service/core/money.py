@@ -1,6 +1,7 @@
 """Money: whole pico-units (10⁻¹²) of one currency; never a float, never two currencies in one sum."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -42,6 +43,7 @@ class Money(msgspec.Struct, frozen=True, order=False):
         return decimal_text(self.pico)
 
 
+@lru_cache(maxsize=4096)
 def decimal_text(pico: int) -> str:
     """Write pico-units as the shortest exact decimal, without an exponent."""
     units, rest = divmod(abs(pico), PICO_PER_UNIT)
@@ -49,8 +51,9 @@ def decimal_text(pico: int) -> str:
     return f"{'-' if pico < 0 else ''}{units}{'.' + fraction if fraction else ''}"
 
 
+@lru_cache(maxsize=4096)
 def pico(text: str) -> int:
-    """Read a plain decimal of at most 12 fractional digits.
+    """Read a plain decimal of at most 12 fractional digits. The same rates are read with every call.
 
     Raises:
         ValueError: the text is no such decimal (signs but `-`, exponents and spaces are refused).

@@ -30,7 +30,7 @@ def redacted(text: str, secrets: Iterable[str] = (), *, chars_max: int = TEXT_CH
     """Mask secrets, flatten control and direction characters to spaces, cut to `chars_max`."""
     # Flattened first: a flattened character may complete a secret that holds a space. Longest first: a
     # secret that begins with another would keep its tail. Cut last: a cut through a key would spare its head.
-    clean = _CONTROL.sub(" ", text)
+    clean = text if text.isascii() and text.isprintable() else _CONTROL.sub(" ", text)
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARS_MIN:
             clean = clean.replace(secret, MASK)

@@ -1,6 +1,7 @@
 """Times: integer nanoseconds since 1970 UTC inside, RFC 3339 with microseconds outside."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 NS_PER_S = 1_000_000_000
 NS_PER_US = 1_000
@@ -9,8 +10,12 @@ NS_PER_US = 1_000
 def utc_text(at_ns: int) -> str:
     """Write a time as `2026-11-22T16:21:00.123456Z`; finer digits are cut off."""
     at_s, rest_ns = divmod(at_ns, NS_PER_S)
-    whole = datetime.fromtimestamp(at_s, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest_ns // NS_PER_US:06d}Z"
+    return f"{_second(at_s)}.{rest_ns // NS_PER_US:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(at_s: int) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def utc_ns(text: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from service.calling.wire import Head
+from service.calling.connection import Head
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.secret import Secret

@@ -7,8 +7,9 @@ import secrets
 import pytest
 
 from service.calling.attempt import ERROR_BODY_BYTES_MAX, Attempting, Ended
+from service.calling.connection import Head
 from service.calling.journal import Journal
-from service.calling.wire import Head, Watcher, Wire
+from service.calling.wire import Watcher, Wire
 from service.core.entries import (
     DoubtEntry,
     End,

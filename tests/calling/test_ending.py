@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from service.calling.connection import LostError
 from service.calling.ending import Outcome, ending
 from service.calling.routing import Router
-from service.calling.wire import LostError, UnsentError
+from service.calling.wire import UnsentError
 from service.core.entries import DoubtEntry, End, RefusalEntry, SettlementEntry, UnsentEntry, WorstCase
 from service.core.evidence import Commitment, Timing
 from service.core.shapes import Answer, Refusal

@@ -33,6 +33,14 @@ def test_refusals(made: "Made", reason: RefusalReason, provider: Provider) -> No
     assert str(error) == f"{asked.title} refused the request (HTTP 429): please try again after 1 seconds"
 
 
+@pytest.mark.parametrize("reason", RefusalReason)
+def test_a_remedy_never_promises_what_the_flag_denies(made: "Made", reason: RefusalReason) -> None:
+    """Where trying again is not known to help, no remedy says "try again"."""
+    error = fault(made.refusal(reason=reason, retryable=False), PROVIDERS["glm"])
+    assert not error.retryable
+    assert "Try again" not in error.remedy
+
+
 @pytest.mark.parametrize("reason", UnsentReason)
 def test_unsent(made: "Made", reason: UnsentReason) -> None:
     """What was not sent is unreachable and worth another try, or was stopped."""

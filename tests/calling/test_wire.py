@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from service.calling.wire import Deadlines, LostError, UnsentError, Wire
+from service.calling.connection import LostError
+from service.calling.wire import Deadlines, UnsentError, Wire
 from service.core.words import DoubtCause, UnsentReason
 from tests.calling.conftest import PREPARED, Script, Scripted, Seen, ServerMaker, read_request
 from tests.rig import KEY, WAIT_S
@@ -263,15 +264,6 @@ async def test_no_cookies(server: ServerMaker) -> None:
         for _ in range(2):
             await wire.exchange(scripted.wallet(host="localhost"), PREPARED, Seen())
     assert b"cookie" not in scripted.requests[1].lower()
-
-
-async def test_each_request_its_own_connection(server: ServerMaker) -> None:
-    """A connection that stays open is not used again: what comes late on it is nobody's answer."""
-    async with server(_silent(OK)) as scripted, wired() as wire:
-        for number in range(1, 4):
-            seen = Seen()
-            await wire.exchange(scripted.wallet(), PREPARED, seen)
-            assert (b"hi", number) == (seen.body, scripted.connections)
 
 
 async def test_more_than_the_stated_length(server: ServerMaker) -> None:
