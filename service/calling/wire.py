@@ -287,7 +287,7 @@ class _Exchange:
             self._end.exception()
 
     def headed(self, head: Head) -> None:
-        if any(self._key in value for _, value in head.headers):
+        if self._key in "".join([value for _, value in head.headers]):  # one look, for nearly always there is none
             masked = tuple((name, value.replace(self._key, MASK)) for name, value in head.headers)
             head = msgspec.structs.replace(head, headers=masked)
         self._watcher.headed(head)

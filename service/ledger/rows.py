@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from service.core.entries import DoubtEntry, Entry, SettlementEntry
+from service.core.entries import ENDS, DoubtEntry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, Step, ToolCall
 from service.core.usage import Usage
@@ -14,31 +14,37 @@ from service.ledger.store import AttemptRow, CallRow, RollupKey, RollupSums, Row
 _MINUTES_PER_BUCKET = 15
 AMOUNT_PICO_MAX = 10**18  # a million units for one attempt is no price; sums of such fit SQLite's 64 bits
 _REQUEST_IDS = ("msh-request-id", "x-log-id", "x-request-id", "id")  # the provider's own, best first
+_ENDED = tuple(ENDS)
 NO_CURRENCY = ""  # a key column cannot be NULL and still be unique
 
 
 def rows(steps: Iterable[Step]) -> Rows:
-    """Derive what a batch of steps changes. Of a call's several states the last one stands.
+    """Derive what a batch of steps changes. Of a call's several states the last one stands, and it alone is shown.
 
     Raises:
         ValueError: an amount is no decimal, or beyond AMOUNT_PICO_MAX.
     """
-    calls: dict[str, CallRow] = {}
-    attempts: dict[tuple[str, int], AttemptRow] = {}
-    sums: dict[RollupKey, RollupSums] = {}
+    calls: dict[str, ToolCall] = {}
+    touched: dict[str, str] = {}  # attempt → its call, in the log's order
+    ended: set[str] = set()
     for step in steps:
         if step.call is None:
             continue
-        calls[step.call.tool_call_id] = call_row(step.call)
-        attempt = _attempt_of(step.entry, step.call)
-        if attempt is None:
-            continue
-        row = attempt_row(attempt)
-        attempts[row.tool_call_id, row.number] = row
-        if attempt.end is step.entry:
-            key = rollup_key(step.call, row)
-            sums[key] = added(sums.get(key, RollupSums()), rollup_sums(row))
-    return Rows(tuple(calls.values()), tuple(attempts.values()), tuple(sums.items()))
+        calls[step.call.tool_call_id] = step.call
+        attempt_id = getattr(step.entry, "attempt_id", None)
+        if attempt_id is not None:
+            touched[attempt_id] = step.call.tool_call_id
+            if isinstance(step.entry, _ENDED):
+                ended.add(attempt_id)
+    attempts: list[AttemptRow] = []
+    sums: dict[RollupKey, RollupSums] = {}
+    for attempt_id, call_id in touched.items():
+        row = attempt_row(calls[call_id].attempt(attempt_id))
+        attempts.append(row)
+        if attempt_id in ended:
+            key, more = rollup_key(calls[call_id], row), rollup_sums(row)
+            sums[key] = added(sums[key], more) if key in sums else more
+    return Rows(tuple(map(call_row, calls.values())), tuple(attempts), tuple(sums.items()))
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -142,11 +148,6 @@ def added(left: RollupSums, right: RollupSums) -> RollupSums:
     return RollupSums(
         **{name: getattr(left, name) + getattr(right, name) for name in RollupSums.__struct_fields__}
     )
-
-
-def _attempt_of(entry: Entry, call: ToolCall) -> Attempt | None:
-    attempt_id = getattr(entry, "attempt_id", None)
-    return None if attempt_id is None else call.attempt(attempt_id)
 
 
 def _pico(amount: str | None) -> int | None:
