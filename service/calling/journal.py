@@ -16,7 +16,7 @@ from service.core.record import Step, ToolCall
 from service.errors import LedgerError, NotRecordedError
 from service.ledger.ledger import Ledger
 
-HOLD_S = 0.005
+HOLD_S = 0.02
 AGAIN_S = 1.0
 AGAIN_MAX = 600
 
