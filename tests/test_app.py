@@ -19,13 +19,13 @@ KEY = Secret("sim-local")
 
 
 async def test_the_console_is_found_without_its_slash(tmp_path: Path) -> None:
-    """`/console` and `/console/` both lead to the list of calls."""
+    """`/console` and `/console/` both lead to the first page."""
     source = WalletSource(provider="kimi", key=KEY, base_url="http://127.0.0.1:9/v1")
     settings = Settings(port=0, data_dir=tmp_path, wallets=(source,))
     async with running(settings, environ={}) as service, aiohttp.ClientSession() as http:
         for path in ("/console", "/console/"):
             async with http.get(service.url + path) as answer:
-                assert (200, "/console/calls") == (answer.status, answer.url.path)
+                assert (200, "/console/") == (answer.status, answer.url.path)
 
 
 async def test_allowed_hosts_are_answered(tmp_path: Path) -> None:

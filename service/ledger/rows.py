@@ -12,7 +12,8 @@ from service.core.words import AttemptOutcome, CostStatus
 from service.ledger.store import AttemptRow, CallRow, RollupKey, RollupSums, Rows
 
 _MINUTES_PER_BUCKET = 15
-AMOUNT_PICO_MAX = 10**18  # a million units for one attempt is no price; sums of such fit SQLite's 64 bits
+AMOUNT_PICO_MAX = 10**18  # a million units for one attempt is no price
+SUM_MAX = 2**63 - 1  # what SQLite can hold; a sum that reaches it says "this or more"
 _REQUEST_IDS = ("msh-request-id", "x-log-id", "x-request-id", "id")  # the provider's own, best first
 _ENDED = tuple(ENDS)
 NO_CURRENCY = ""  # a key column cannot be NULL and still be unique
@@ -144,9 +145,9 @@ def rollup_sums(row: AttemptRow) -> RollupSums:
 
 
 def added(left: RollupSums, right: RollupSums) -> RollupSums:
-    """Add two sums, field by field."""
+    """Add two sums, field by field, up to SUM_MAX: what cannot be held must not stop the ledger."""
     return RollupSums(
-        **{name: getattr(left, name) + getattr(right, name) for name in RollupSums.__struct_fields__}
+        **{name: min(getattr(left, name) + getattr(right, name), SUM_MAX) for name in RollupSums.__struct_fields__}
     )
 
 

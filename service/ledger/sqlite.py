@@ -126,7 +126,8 @@ def _put(table: str, row: type[msgspec.Struct], *key: str) -> str:
 
 def _add() -> str:
     keys, sums = views.columns(RollupKey), views.columns(RollupSums)
-    more = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
+    # SQLite adds beyond 64 bits as a float, which is the greater of the two and so never chosen.
+    more = ", ".join(f"{name} = min({name} + excluded.{name}, {views.SUM_MAX})" for name in sums)
     return _insert("rollups", (*keys, *sums), f"({', '.join(keys)}) DO UPDATE SET {more}")
 
 

@@ -145,3 +145,9 @@ def test_a_large_integer_in_a_struct_is_refused(number: int) -> None:
     for thing in (Thing(a=number), Thing(parts=(1, number))):
         with pytest.raises(NotCanonicalError):
             canonical_struct(thing)
+
+
+def test_half_a_surrogate_pair_in_a_struct_is_refused() -> None:
+    """It is no text."""
+    with pytest.raises(NotCanonicalError, match="surrogate"):
+        canonical_struct(Thing(z="\ud800"))

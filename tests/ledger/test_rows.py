@@ -1,5 +1,6 @@
 """Rows are a pure view of records: what each step changes, and nothing that is not known."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,8 +8,19 @@ import pytest
 from service.core.money import PICO_PER_UNIT
 from service.core.record import SIMULATOR_HEADER, Step
 from service.core.words import AttemptOutcome, CostStatus, ToolOutcome
-from service.ledger.rows import AMOUNT_PICO_MAX, NO_CURRENCY, added, attempt_row, call_row, rollup_key, rows
-from service.ledger.store import AttemptRow, RollupSums
+from service.ledger.reading import Reading
+from service.ledger.rows import (
+    AMOUNT_PICO_MAX,
+    NO_CURRENCY,
+    SUM_MAX,
+    added,
+    attempt_row,
+    call_row,
+    rollup_key,
+    rows,
+)
+from service.ledger.sqlite import SqliteStore
+from service.ledger.store import AttemptRow, RollupSums, Rows
 
 if TYPE_CHECKING:
     from service.core.entries import OfCall
@@ -126,8 +138,24 @@ def test_sums_add_field_by_field() -> None:
     )
 
 
+def test_a_sum_that_cannot_be_held_does_not_stop_the_ledger(made: "Made", folder: Path) -> None:
+    """Where a quarter hour's sum would leave 64 bits, it stays at the most they hold, on the disk as in memory."""
+    dearest = made.settlement(cost=made.cost(amount=str(AMOUNT_PICO_MAX // PICO_PER_UNIT)))
+    ((key, sums),) = rows([Step(dearest, made.call(made.intent(), dearest))]).rollups
+    expected = RollupSums()
+    store = SqliteStore(folder, new_origin="exai/test")
+    for _ in range(12):
+        expected = added(expected, sums)
+        store.append([], Rows((), (), ((key, sums),)))
+    store.close()
+    reading = Reading(folder)
+    assert {key: expected} == reading.rollups()
+    assert (SUM_MAX, 12) == (expected.cost_pico, expected.settled)
+    reading.close()
+
+
 @pytest.mark.parametrize("amount", ["-0.1", f"{AMOUNT_PICO_MAX // PICO_PER_UNIT}.1", "NaN"])
 def test_an_amount_beyond_any_price_is_refused(made: "Made", amount: str) -> None:
-    """What 64 bits could not add up never reaches a table."""
+    """It is refused before it is written."""
     with pytest.raises(ValueError, match="amount"):
         last_row(made, made.intent(), made.settlement(cost=made.cost(amount=amount)))
