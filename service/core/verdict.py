@@ -34,7 +34,7 @@ ZERO: dict[ZeroReason, tuple[str, str]] = {
     ZeroReason.UNAVAILABLE: ("N13", "The service could not carry the call out; nothing was sent."),
 }
 
-_TIMED_OUT = {DoubtCause.FIRST_BYTE_TIMEOUT, DoubtCause.IDLE_TIMEOUT, DoubtCause.TOTAL_TIMEOUT}
+TIMED_OUT = frozenset({DoubtCause.FIRST_BYTE_TIMEOUT, DoubtCause.IDLE_TIMEOUT, DoubtCause.TOTAL_TIMEOUT})
 _DOUBT: dict[DoubtCause, str] = {
     DoubtCause.STREAM_CUT: "The stream ended early; no usage was received",
     DoubtCause.CONNECTION_LOST: "The connection was lost after sending; no usage was received",
@@ -63,11 +63,32 @@ _METERED = (
     "The provider answered and metered this call."
     " Its balance has not been read, so the charge itself is not confirmed."
 )
+_METERED_NOTHING = (
+    "The provider answered and says that it metered no tokens at all."
+    " Its balance has not been read, so it is not confirmed that nothing was charged."
+)
 
 
 # Of several attempts the gravest speaks: what contradicts, what is unknown, what is unconfirmed; of those
 # that cost nothing, the one that was answered.
-_GRAVITY = ("M3", "U6", "U5", "U7", "U9", "U4", "N4", "N3", "N6")
+GRAVITY = ("M3", "U6", "U5", "U7", "U9", "U4", "N4", "N3", "N6")
+STILL_OPEN = "U9"
+_WORD_BY_LETTER = {
+    "P": VerdictWord.PROVEN,
+    "U": VerdictWord.UNVERIFIED,
+    "M": VerdictWord.MISMATCH,
+    "N": VerdictWord.NO_CREDIT_USED,
+}
+CODES = frozenset({*GRAVITY, *(code for code, _ in ZERO.values())})
+
+
+def word_of(code: str) -> VerdictWord:
+    """Name the verdict that a reason's code belongs to.
+
+    Raises:
+        KeyError: it is no such code.
+    """
+    return _WORD_BY_LETTER[code[0]]
 
 
 def verdict(call: ToolCall, *, as_of: str) -> Verdict:
@@ -87,7 +108,7 @@ def _judge(call: ToolCall) -> tuple[VerdictWord, str, str]:
     if not call.attempts:
         return _no_attempt(call)
     judged = [_judge_attempt(attempt) for attempt in call.attempts]
-    return min(judged, key=lambda found: _GRAVITY.index(found[1]))
+    return min(judged, key=lambda found: GRAVITY.index(found[1]))
 
 
 def _no_attempt(call: ToolCall) -> tuple[VerdictWord, str, str]:
@@ -109,7 +130,7 @@ def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
             sentence = f"This call cost nothing. {_UNSENT[unsent.reason]}; the request never left."
             return VerdictWord.NO_CREDIT_USED, "N6", sentence
         case DoubtEntry() as doubt:
-            code = "U5" if doubt.cause in _TIMED_OUT else "U6"
+            code = "U5" if doubt.cause in TIMED_OUT else "U6"
             held = "The provider may have billed it; it is held at its worst case, not counted as spend."
             return VerdictWord.UNVERIFIED, code, f"{_DOUBT[doubt.cause]}. {held}"
         case _:
@@ -132,4 +153,5 @@ def _judge_settlement(attempt: Attempt, settlement: SettlementEntry) -> tuple[Ve
             "N4",
             f"This call cost nothing: {asked} is priced at zero. The provider metered it all the same.",
         )
-    return VerdictWord.UNVERIFIED, "U4", _METERED
+    tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
+    return VerdictWord.UNVERIFIED, "U4", _METERED if tokens else _METERED_NOTHING

@@ -1,12 +1,15 @@
 """A verdict from the record alone never says more than the record knows."""
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.core import verdict as verdicts
 from service.core.entries import OfCall
 from service.core.record import ToolCall
-from service.core.verdict import ZERO, Verdict, verdict
+from service.core.verdict import CODES, ZERO, Verdict, verdict, word_of
 from service.core.words import CostStatus, DoubtCause, RefusalReason, UnsentReason, VerdictWord, ZeroReason
 
 if TYPE_CHECKING:
@@ -42,6 +45,14 @@ def test_a_metered_and_priced_call_is_unverified(made: "Made") -> None:
     found = ended(made, "settlement")
     assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U4")
     assert "The provider answered and metered this call." in found.sentence
+
+
+def test_an_answer_that_metered_nothing_is_unverified_too(made: "Made") -> None:
+    """An answer without a token is no free answer: the sentence says whose word it is."""
+    usage = made.usage(uncached_input_tokens=0, cached_input_tokens=0, output_tokens=0, reasoning_tokens=0)
+    found = ended(made, "settlement", usage=usage, cost=made.cost(amount="0"))
+    assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U4")
+    assert "says that it metered no tokens at all" in found.sentence
 
 
 def test_an_answer_by_another_model_is_a_mismatch(made: "Made") -> None:
@@ -119,6 +130,15 @@ def test_a_call_without_attempts_used_no_credit(made: "Made", reason: ZeroReason
     assert found.sentence == f"This call cost nothing. {sentence}"
 
 
+def test_the_readme_explains_exactly_the_codes() -> None:
+    """Every code stands in the README's table once, with the verdict that it belongs to; no other does."""
+    readme = Path(str(verdicts.__file__)).with_name("README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z ]+)` \| `([UMNP][0-9]+)` \| [^|]*[a-z][^|]* \|$", readme, re.MULTILINE)
+    assert set(CODES) == {code for _, code in rows}
+    assert len(CODES) == len(rows)
+    assert [] == [(word, code) for word, code in rows if word_of(code) != word]
+
+
 def test_every_zero_reason_is_told_apart() -> None:
     """No two reasons share a code."""
     assert len(ZeroReason) == len({code for code, _ in ZERO.values()})
@@ -165,3 +185,11 @@ def test_a_simulated_call_always_says_so(made: "Made", end: str) -> None:
     real = ended(made, end)
     assert simulated.sentence == f"SIMULATED: a simulator stands in for the provider. {real.sentence}"
     assert (real.word, real.code) == (simulated.word, simulated.code)
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [("U4", "UNVERIFIED"), ("M3", "MISMATCH"), ("N10", "NO CREDIT USED"), ("P1", "PROVEN")]
+)
+def test_a_code_names_its_verdict(code: str, word: str) -> None:
+    """A code's letter is its verdict's, also of those that no rule gives yet."""
+    assert word == word_of(code)
