@@ -11,8 +11,9 @@ import jinja2
 from aiohttp import web
 
 from console import figures, pages, words
-from console.asking import NAMES, BadQuestionError
-from console.page import PREFIX, STATE, Handler, NotHereError, State, answer_json, show
+from console.asking import BadQuestionError
+from console.live import LIVE, Live
+from console.page import PREFIX, STATE, Handler, NotHereError, State, answer_json, compress, show
 from service import plugs
 from service.core.entries import UnreadableEntryError
 from service.core.record import BrokenRecordError
@@ -20,13 +21,13 @@ from service.core.shapes import Clock
 from service.ledger.reading import Reading
 
 _log = logging.getLogger(__name__)
-_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HASH_CHARS = 16
+_POLICY = (  # no script at all; a page that has one says so itself
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -52,6 +53,7 @@ def create(
     simulated_banner: bool,
     clock: Clock,
     owner: Callable[[web.Request], str | None],
+    live: Live,
 ) -> web.Application:
     """Build the console, which the caller mounts as a sub-application at `PREFIX`.
 
@@ -62,12 +64,14 @@ def create(
         simulated_banner: whether this service runs simulated providers; every page then says so.
         owner: the one client whose calls a request may see; None for all.
         clock: for the time up to which evidence was weighed.
+        live: a listener of the ledger's feed; the application closes it when it shuts down.
 
     Raises:
         PlugError: a page's file is malformed.
     """
     app = web.Application(middlewares=[_teach])
     app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, _add_assets(app))
+    app[LIVE] = live
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("console", "templates"),
@@ -84,24 +88,27 @@ def create(
         "CLASSES": words.CLASSES,
         "REASONS": words.REASONS,
         "counted": figures.counted,
+        "age": figures.age,
     }
     environment.globals.update(constants)
-    app.router.add_get("/", _first_page)
     for page in plugs.load(pages, "PAGE", "routes").values():
         environment.get_template(f"{page.name}.html")  # a page without its template stops the start
         app.add_routes(page.routes)
     app.on_response_prepare.append(_guard)
+    app.on_shutdown.append(_end_streams)
     return app
-
-
-async def _first_page(_request: web.Request) -> web.StreamResponse:
-    raise web.HTTPFound(f"{PREFIX}/calls")
 
 
 async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
     """Set the strict headers on everything that leaves, errors and static files included."""
     response.headers.update(_HEADERS)
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _end_streams(app: web.Application) -> None:
+    """End what would otherwise never end, before the server waits for open requests."""
+    app[LIVE].close()
 
 
 @web.middleware
@@ -110,7 +117,7 @@ async def _teach(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except BadQuestionError as error:
-        names = [f"{name}: {meaning}" for name, meaning in NAMES.items()]
+        names = [f"{name}: {meaning}" for name, meaning in error.names.items()]
         return _refused(request, 400, "This address cannot be answered", str(error), names)
     except NotHereError as error:
         return _refused(request, 404, "Nothing is here", str(error), _ways_on())
@@ -156,8 +163,10 @@ def _add_assets(app: web.Application) -> dict[str, str]:
 
 
 def _serve(content: bytes, content_type: str) -> Handler:
-    async def serve(_request: web.Request) -> web.Response:
-        immutable = {"Cache-Control": "public, max-age=31536000, immutable"}
-        return web.Response(body=content, content_type=content_type, charset="utf-8", headers=immutable)
+    async def serve(request: web.Request) -> web.Response:
+        immutable = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+        response = web.Response(body=content, content_type=content_type, charset="utf-8", headers=immutable)
+        compress(request, response)
+        return response
 
     return serve

@@ -10,9 +10,11 @@ from multidict import MultiMapping
 from console.page import STATE
 from console.words import OUTCOMES
 from service.core.times import utc_ns, utc_text
+from service.core.words import VerdictWord
 from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
+from service.ledger.verdicts import codes_of
 
-MANY = ("provider", "model", "wallet", "tool", "client", "outcome")
+MANY = ("provider", "model", "wallet", "tool", "client", "outcome", "verdict")
 NAMES: Mapping[str, str] = {
     "provider": "only calls that asked this provider",
     "model": "only calls that asked this model",
@@ -20,6 +22,7 @@ NAMES: Mapping[str, str] = {
     "tool": "only calls of this tool",
     "client": "only calls of this client",
     "outcome": f"how the call ended: {', '.join(OUTCOMES)}",
+    "verdict": f"the verdict ({', '.join(VerdictWord)}), or a reason's code, for example U4",
     "since": "opened at this time or later, for example 2026-11-22T16:00:00Z",
     "until": "opened before this time",
     "before": "only calls older than this ledger index; the link “Older” sets it",
@@ -31,7 +34,16 @@ _ZONE_AT = -6  # where `+08:00` begins
 
 
 class BadQuestionError(ValueError):
-    """The address asks for what the console does not know; the text is fit to show."""
+    """The address asks for what the console does not know; the text is fit to show.
+
+    Args:
+        said: what is wrong.
+        names: what the page knows, and what each means.
+    """
+
+    def __init__(self, said: str, names: Mapping[str, str] = NAMES) -> None:
+        super().__init__(said)
+        self.names = names
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +80,11 @@ def asked(request: web.Request) -> Asked:
     for outcome in many["outcome"]:
         if outcome not in OUTCOMES:
             raise BadQuestionError(f"{outcome!r} is no outcome. It must be one of: {', '.join(OUTCOMES)}.")
+    for verdict in many["verdict"]:
+        if not codes_of([verdict]) and verdict not in set(VerdictWord):
+            raise BadQuestionError(
+                f"{verdict!r} is no verdict. It must be one of: {', '.join(VerdictWord)}; or a reason's code."
+            )
     since, until = _time(query, "since"), _time(query, "until")
     if since is not None and until is not None and until <= since:
         raise BadQuestionError("until must be later than since.")

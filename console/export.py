@@ -1,8 +1,6 @@
 """The whole filtered list as CSV or JSON, streamed: never more than one batch of it in memory."""
 
 import asyncio
-import csv
-import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,6 +12,7 @@ from console.asking import Asked
 from console.figures import amount
 from console.page import STATE, State
 from console.rows import Shown, fetch
+from service.core.sheet import cell, sheet
 from service.core.words import AttemptOutcome
 from service.ledger.rows import added, rollup_sums
 from service.ledger.store import AttemptRow, CallRow, RollupSums
@@ -21,7 +20,6 @@ from service.ledger.store import AttemptRow, CallRow, RollupSums
 VERSION = 1
 _log = logging.getLogger(__name__)
 _ROWS_PER_BATCH = 200
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs what begins so
 _CALL = tuple(name for name in CallRow.__struct_fields__ if name != "opened_index")
 _ATTEMPT = tuple(name for name in AttemptRow.__struct_fields__ if name != "tool_call_id")
 _MONEY = ("cost_pico", "held_pico", "estimate_pico")
@@ -89,16 +87,10 @@ async def _batches(state: State, asked: Asked) -> AsyncIterator[list[Shown]]:
 
 
 async def _csv_parts(batches: AsyncIterator[list[Shown]]) -> AsyncIterator[bytes]:
-    head = _csv_lines([_csv_names()])
+    head = sheet([_csv_names()])
     async for batch in batches:
-        yield head + _csv_lines([line for row in batch for line in _csv_rows(row)])
+        yield head + sheet(line for row in batch for line in _csv_rows(row))
         head = b""
-
-
-def _csv_lines(lines: list[list[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(lines)
-    return text.getvalue().encode()
 
 
 def _csv_names() -> list[str]:
@@ -112,7 +104,7 @@ def _csv_names() -> list[str]:
 
 
 def _csv_rows(row: Shown) -> Iterator[list[str]]:
-    of_call = [_cell(getattr(row.line.call, name)) for name in _CALL]
+    of_call = [cell(getattr(row.line.call, name)) for name in _CALL]
     of_call += [row.verdict.word, row.verdict.code]
     for attempt in row.line.attempts or (None,):
         cells: list[str] = []
@@ -120,20 +112,8 @@ def _csv_rows(row: Shown) -> Iterator[list[str]]:
             value = None if attempt is None else getattr(attempt, name)
             if name in _MONEY:
                 cells.append("" if value is None else amount(value))
-            cells.append(_cell(value))
+            cells.append(cell(value))
         yield [*of_call, *cells]
-
-
-def _cell(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case str() if value.startswith(_FORMULA):
-            return f"'{value}"
-        case _:
-            return str(value)
 
 
 async def _json_parts(state: State, asked: Asked) -> AsyncIterator[bytes]:

@@ -68,7 +68,15 @@ def show(request: web.Request, template: str, *, status: int = 200, **context: A
         "simulated_banner": state.simulated_banner,
         "some_simulated": False,
     }
-    return aiohttp_jinja2.render_template(template, request, shown | context, status=status)
+    response = aiohttp_jinja2.render_template(template, request, shown | context, status=status)
+    compress(request, response)
+    return response
+
+
+def compress(request: web.Request, response: web.Response) -> None:
+    """Compress a text for a client that asks for gzip in so many words. What may be kept must say so in `Vary`."""
+    if "gzip" in {coding.strip() for coding in request.headers.get("Accept-Encoding", "").split(",")}:
+        response.enable_compression(web.ContentCoding.gzip)
 
 
 def answer_json(shown: object, *, status: int = 200) -> web.Response:

@@ -59,6 +59,22 @@ CLASSES: dict[str, str] = {
     "output": "output",
 }
 
+# Why calls cost nothing, by the code of the reason, after a number of calls.
+WHY_ZERO: dict[str, str] = {
+    "N1": "answered from the cache",
+    "N2": "stopped by a budget before sending",
+    "N3": "refused by the provider, which metered nothing",
+    "N4": "of a model that is priced at zero",
+    "N6": "that never left this machine",
+    "N7": "of a tool that asks no model",
+    "N8": "whose model step the caller declined",
+    "N9": "that no wallet serves",
+    "N10": "whose arguments were refused",
+    "N11": "cancelled before sending",
+    "N12": "answered with a stored answer",
+    "N13": "that the service could not carry out",
+}
+
 # A list's room is short: why a verdict is not better, by the code of its reason.
 REASONS: dict[str, str] = {
     "U4": "charge not confirmed yet",

@@ -10,7 +10,9 @@ from console.asking import ROWS_PER_PAGE, Asked, asked, asked_for_page
 from console.export import send_csv, send_json
 from console.page import STATE, Page, State, show
 from console.rows import Shown, fetch
-from service.ledger.reading import CallFilter, Head, WalletSum
+from service.core.spending import Spending
+from service.core.words import VerdictWord
+from service.ledger.reading import CallFilter, Head
 
 _FACETS = ("provider", "model", "wallet", "tool", "client")
 
@@ -19,7 +21,7 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     """All that one showing of the page reads."""
 
     rows: list[Shown]
-    sums: list[WalletSum]
+    sums: list[Spending]
     count: int
     older: int | None
     facets: dict[str, list[str]]
@@ -50,7 +52,7 @@ def _fetch(state: State, wanted: Asked, as_of: str) -> _Found:
     more = last is not None and bool(reading.calls(only, before=last, limit=1))
     return _Found(
         rows=rows,
-        sums=reading.sums(only),
+        sums=[row for row in reading.spending(only, by=("provider", "wallet")) if row.attempts],
         count=reading.count(only),
         older=last if more else None,
         facets=reading.facets(owner=only.owner),
@@ -68,7 +70,8 @@ def _shown(found: _Found, wanted: Asked, as_of: str) -> dict[str, Any]:
         "count": found.count,
         "attempt_count": sum(total.attempts for total in found.sums),
         "asked": wanted,
-        "chosen": {name: getattr(wanted.only, name) for name in (*_FACETS, "outcome")},
+        "chosen": {name: getattr(wanted.only, name) for name in (*_FACETS, "outcome", "verdict")},
+        "verdicts": list(dict.fromkeys((*VerdictWord, *wanted.only.verdict))),
         "offered": _offered(found.facets, wanted.only),
         "downloads": wanted.query(),
         "newest": wanted.query(limit=wanted.limit) if wanted.before is not None else None,

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from console.page import STATE, NotHereError, Page, answer_json, show
 from console.rows import Cost, shown
+from console.waterfall import bars, drawn
 from console.words import NEXT_STEPS, entries_of
 from service.core.entries import DoubtEntry, RefusalEntry, SettlementEntry, UnsentEntry
 from service.core.money import decimal_text, pico
@@ -77,6 +78,7 @@ def _shown(call: ToolCall, told: Receipt) -> dict[str, Any]:
         "next_step": None if told.simulated else NEXT_STEPS.get(told.verdict.code),
         "has_ids": any(attempt.provider_request_ids for attempt in told.attempts),
         "parts": [_part(attempt, part) for attempt, part in zip(call.attempts, told.attempts, strict=True)],
+        "steps": drawn(bars(call)),
         "entries": [(entry, entry.__struct_config__.tag) for entry in entries_of(call)],
         "some_simulated": told.simulated,
     }

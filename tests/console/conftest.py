@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from console.app import create
+from console.live import Live
 from console.page import PREFIX
 from service.core.entries import OfCall
 from service.ledger.feed import Feed
@@ -49,7 +50,8 @@ class Books:
     def __init__(self, folder: Path) -> None:
         store = SqliteStore(folder, new_origin="o-test")
         self.reading = Reading(folder)
-        feed = Feed([], reread=self.reading.steps, next_index=store.next_index, steps_max=1000)
+        self.live = Live(Steady(NOW_NS))
+        feed = Feed([self.live], reread=self.reading.steps, next_index=store.next_index, steps_max=1000)
         feed.start()
         self.ledger = Ledger(store, feed, clock=Steady(T0_NS, 1_000_000_000))
         self._numbers = itertools.count(1)
@@ -134,6 +136,7 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None) -> As
         simulated_banner=simulated_banner,
         clock=Steady(NOW_NS),
         owner=lambda _request: owner,
+        live=books.live,
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

@@ -9,6 +9,7 @@ import apsw
 import pytest
 
 from console import words
+from service.core.verdict import CODES, word_of
 from service.core.words import AttemptOutcome, ToolOutcome, VerdictWord, ZeroReason
 from service.ledger.reading import OPEN
 from service.ledger.sqlite import FILE_NAME
@@ -26,7 +27,9 @@ CSP = (
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/", 302),
+        ("/", 200),
+        ("/overview.json", 200),
+        ("/?range=never", 400),
         ("/calls", 200),
         ("/calls.json", 200),
         ("/calls.csv", 200),
@@ -51,12 +54,6 @@ async def test_every_answer_has_the_strict_headers(browser: "Browser", path: str
             assert await answer.read() == b""
 
 
-async def test_the_first_page_is_the_ledger(browser: "Browser") -> None:
-    """`/console/` leads to the calls."""
-    answer = await browser.get("/console/", allow_redirects=False)
-    assert answer.headers["Location"] == "/console/calls"
-
-
 async def test_static_files_may_be_kept_for_ever(browser: "Browser") -> None:
     """The style sheet's address holds its content's hash; another hash is not found."""
     page = await (await browser.get("/console/calls")).text()
@@ -70,10 +67,27 @@ async def test_static_files_may_be_kept_for_ever(browser: "Browser") -> None:
     assert (await browser.get("/console/static/0000000000000000/console.css")).status == 404
 
 
+async def test_pages_and_files_are_compressed_for_who_asks(browser: "Browser") -> None:
+    """A page and the style sheet come as gzip to a client that accepts it, as they are to any other."""
+    page = await (await browser.get("/console/calls")).text()
+    found = re.search(r'rel="stylesheet" href="([^"]+)"', page)
+    assert found is not None
+    for path in ("/console/calls", found[1]):
+        packed = await browser.get(path, headers={"Accept-Encoding": "br, gzip"})
+        plain = await browser.get(path, headers={"Accept-Encoding": "identity"})
+        assert ("gzip", None) == (
+            packed.headers.get("Content-Encoding"),
+            plain.headers.get("Content-Encoding"),
+        )
+        assert "no-store" in packed.headers["Cache-Control"] or "Accept-Encoding" == plain.headers["Vary"]
+        assert await packed.text() == await plain.text()
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
         ("?modle=x", "This page knows no parameter named 'modle'."),
+        ("?verdict=GOOD", "'GOOD' is no verdict. It must be one of: PROVEN, UNVERIFIED, MISMATCH, NO CREDIT USED"),
         ("?outcome=good", "'good' is no outcome. It must be one of: ok, tool_error,"),
         ("?limit=0", "limit must be a whole number, 1 or more; it is '0'."),
         ("?limit=501", "limit must be a whole number from 1 to 500 for a page."),
@@ -138,7 +152,7 @@ class TestWithSimulators:
 
     async def test_every_page_carries_the_band(self, shows: "Shows") -> None:
         """Even an error page and an empty ledger say SIMULATED."""
-        for path, status in (("/calls", 200), ("/calls?x=1", 400), ("/calls/unknown", 404)):
+        for path, status in (("/", 200), ("/calls", 200), ("/calls?x=1", 400), ("/calls/unknown", 404)):
             assert "SIMULATED This service runs simulated providers." in await shows(path, status)
 
 
@@ -148,6 +162,7 @@ def test_every_closed_word_is_worded() -> None:
     assert set(AttemptOutcome) == set(words.ATTEMPTS)
     assert set(ZeroReason) == set(words.ZEROS)
     assert set(VerdictWord) == set(words.BADGES)
+    assert {code for code in CODES if word_of(code) is VerdictWord.NO_CREDIT_USED} == set(words.WHY_ZERO)
 
 
 def _luminance(colour: str) -> float:
@@ -160,7 +175,7 @@ def _luminance(colour: str) -> float:
 def test_colours_can_be_told_apart(theme: int) -> None:
     """Every text colour has at least the contrast of WCAG AA on every ground it stands on, light and dark."""
     css = resources.files("console").joinpath("static/console.css").read_text()
-    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css.split(":root {")[theme + 1].split("}")[0]))
+    colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", css.split(":root {")[theme + 1].split("}")[0]))
     pairs = [
         (text, ground)
         for text in ("ink", "soft", "link", "unverified", "none", "mismatch", "sim")
@@ -170,3 +185,6 @@ def test_colours_can_be_told_apart(theme: int) -> None:
     for text, ground in pairs:
         lighter, darker = sorted((_luminance(colours[text]), _luminance(colours[ground])), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (text, ground)
+    for number in range(4):  # what is drawn needs 3:1
+        lighter, darker = sorted(map(_luminance, (colours[f"series-{number}"], colours["sheet"])), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, number
