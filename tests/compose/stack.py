@@ -175,9 +175,8 @@ async def test_secrets_come_by_file(up: Stack) -> None:
     await called("With the token.", Authorization=bearer)
 
 
-async def test_prometheus_scrapes_it_with_the_token(up: Stack) -> None:
+async def test_prometheus_scrapes_it_with_the_token() -> None:
     """Our configuration finds the service by its name, shows the token, gets the numbers and loads our rules."""
-    up.up("exai", "prometheus", environ=WITH_TOKEN)
 
     async def scraped() -> list[Any]:
         answer = await get_json(f'{PROMETHEUS}/api/v1/query?query=exai_tool_calls_total{{outcome="ok"}}>0')

@@ -56,9 +56,9 @@ def test_the_predecessors_ports_are_kept() -> None:
     ] == defaults
 
 
-def test_the_service_alone_needs_no_profile() -> None:
-    """What a person gets who sets nothing is the service."""
-    assert ["exai"] == [name for name, service in SERVICES.items() if "profiles" not in service]
+def test_the_service_and_prometheus_need_no_profile() -> None:
+    """What a person gets who sets nothing is the service, and what scrapes it."""
+    assert ["exai", "prometheus"] == [name for name, service in SERVICES.items() if "profiles" not in service]
     assert {"observability"} == {name for service in SERVICES.values() for name in service.get("profiles", ())}
 
 
