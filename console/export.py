@@ -171,7 +171,13 @@ def _totals(sums: dict[_SumKey, RollupSums]) -> list[dict[str, Any]]:
             "wallet": key[1],
             "currency": key[2],
             "simulated": key[3],
-            **_with_decimals(msgspec.to_builtins(sums[key])),
+            **_with_decimals(_sums(key[2], sums[key])),
         }
         for key in sorted(sums, key=in_order)
     ]
+
+
+def _sums(currency: str | None, sums: RollupSums) -> dict[str, Any]:
+    """Tell sums; amounts without a currency are unknown, which is not 0."""
+    told: dict[str, Any] = msgspec.to_builtins(sums)
+    return told if currency is not None else told | dict.fromkeys(("cost_pico", "held_pico"))

@@ -134,6 +134,7 @@ class _Sources:
         self._arguments = arguments
         self._providers = providers
         self._warnings: list[str] = []
+        self._open_files: list[str] = []
 
     def loaded(self) -> Loaded:
         """Read every setting."""
@@ -146,6 +147,8 @@ class _Sources:
         values["data_dir"] = self._data_dir(values.get("data_dir"))
         values["wallets"] = self._wallets()
         self._warn_of_strangers()
+        if not values.get("container"):  # its secrets are of a user outside, and its own must read them
+            self._warnings += self._open_files
         return Loaded(Settings(**values), tuple(self._warnings))
 
     def _said(self, option: Option) -> _Said | None:
@@ -239,7 +242,7 @@ class _Sources:
         if not text:
             raise SettingsError(f"{where}: {path} is empty", remedy="Write the secret into it.")
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            self._warnings.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
+            self._open_files.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
         return Secret(text)
 
     def _wallets(self) -> tuple[WalletSource, ...]:

@@ -14,7 +14,7 @@ from tests.processes import ROOT, end, eventually, get_json, start
 
 WIDTH_PX = 1280
 DOCS = ROOT / "docs"
-HEIGHTS_PX = {"overview": 1660, "receipt": 1700}
+HEIGHTS_PX = {"overview": 2060, "receipt": 1700}
 _log = logging.getLogger(__name__)
 
 

@@ -214,12 +214,14 @@ def test_a_secret_may_stand_in_a_file(loading: Loading, tmp_path: Path, ending: 
 
 
 def test_a_secret_file_that_others_can_read_warns(loading: Loading, tmp_path: Path) -> None:
-    """It is taken, and the warning holds the command that closes it."""
+    """It is taken, and the warning holds the command that closes it; a container's one user must read it."""
     path = secret_file(tmp_path, KEY, mode=0o644)
     loaded = loading({"KIMI_API_KEY_FILE": str(path)})
     assert Secret(KEY) == loaded.settings.wallets[0].key
     (warning,) = loaded.warnings
     assert f"chmod 600 {path}" in warning
+    inside = loading({"KIMI_API_KEY_FILE": str(path), "EXAI_CONTAINER": "1"})
+    assert (Secret(KEY), ()) == (inside.settings.wallets[0].key, inside.warnings)
 
 
 @pytest.mark.parametrize("content", [b"\n", b"\xff\xfe", b"x" * (2**20 + 1)])

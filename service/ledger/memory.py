@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from service.core.merkle import leaf_hash
 from service.errors import StoreLockedError
-from service.ledger.rows import added
+from service.ledger.rows import added_up_to_max
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
 
 
@@ -71,7 +71,7 @@ class MemoryStore:
             self._memory.calls.update({row.tool_call_id: row for row in rows.calls})
             self._memory.attempts.update({(row.tool_call_id, row.number): row for row in rows.attempts})
             for key, sums in rows.rollups:
-                self._memory.rollups[key] = added(self._memory.rollups.get(key, RollupSums()), sums)
+                self._memory.rollups[key] = added_up_to_max(self._memory.rollups.get(key, RollupSums()), sums)
             self.next_index += len(lines)
             self._unknown = False
 

@@ -145,10 +145,16 @@ def rollup_sums(row: AttemptRow) -> RollupSums:
 
 
 def added(left: RollupSums, right: RollupSums) -> RollupSums:
-    """Add two sums, field by field, up to SUM_MAX: what cannot be held must not stop the ledger."""
+    """Add two sums, field by field."""
     return RollupSums(
-        **{name: min(getattr(left, name) + getattr(right, name), SUM_MAX) for name in RollupSums.__struct_fields__}
+        **{name: getattr(left, name) + getattr(right, name) for name in RollupSums.__struct_fields__}
     )
+
+
+def added_up_to_max(left: RollupSums, right: RollupSums) -> RollupSums:
+    """Add two sums as a store does, up to SUM_MAX: what cannot be held must not stop the ledger."""
+    whole = added(left, right)
+    return RollupSums(**{name: min(getattr(whole, name), SUM_MAX) for name in RollupSums.__struct_fields__})
 
 
 def _pico(amount: str | None) -> int | None:

@@ -14,7 +14,7 @@ from service.core.entries import AnyEntry, SystemEntry
 from service.core.record import Step, ToolCall
 from service.core.times import utc_ns, utc_text
 from service.ledger.reading import CallLine, Reading
-from service.ledger.rows import added, attempt_row, call_row, rows
+from service.ledger.rows import added_up_to_max, attempt_row, call_row, rows
 from service.ledger.store import Line, RollupKey, RollupSums
 
 PROBLEMS_MAX = 100
@@ -169,7 +169,7 @@ def _add(walk: _Walk, sums: dict[RollupKey, RollupSums], step: Step) -> None:
         walk.note(step.entry.index, f"no rows can be made of it: {error}")
         return
     for key, more in fresh:
-        sums[key] = added(sums.get(key, RollupSums()), more)
+        sums[key] = added_up_to_max(sums.get(key, RollupSums()), more)
 
 
 def _compare_call(walk: _Walk, call: ToolCall, reading: Reading) -> None:

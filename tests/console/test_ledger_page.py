@@ -60,11 +60,12 @@ async def fill(books: "Books", made: "Made") -> None:
 
 
 def told(total: WalletSum) -> dict[str, Any]:
-    """Write a sum as the JSON export must."""
+    """Write a sum as the JSON export must: without a currency an amount is unknown."""
     row = msgspec.to_builtins(total)
     for name in ("cost", "held"):
-        row[name] = decimal_text(row[f"{name}_pico"])
-        row[f"{name}_pico"] = str(row[f"{name}_pico"])
+        pico = row[f"{name}_pico"] if total.currency is not None else None
+        row[name] = None if pico is None else decimal_text(pico)
+        row[f"{name}_pico"] = None if pico is None else str(pico)
     return dict(row)
 
 
