@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service.app import running
 from service.cli._command import Command, add_settings, read_settings
+from service.cli._memory import settle
 from service.cli._simulators import books_url, simulators
 from service.environment import Loaded
 from service.logs import log_to_stderr
@@ -46,6 +47,7 @@ async def _serve(arguments: Namespace) -> int:
             books = books_url(variables)
             loaded = read_settings(arguments, environ=environ)
         service = await stack.enter_async_context(running(loaded.settings, environ=environ))
+        settle()
         _tell(loaded, service, books)
         ended = [asyncio.create_task(event.wait()) for event in (stop, service.stopped)]
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)

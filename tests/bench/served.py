@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from service import app
 from service.calling.connection import Connection
+from service.cli._memory import settle
 from service.core.receipt import Receipt
 from service.ledger.sqlite import SqliteStore
 from service.ledger.store import Rows
@@ -82,6 +83,7 @@ async def main(upstream: str, folder: Path) -> None:
         client_calls_in_flight_max=256,
     )
     async with app.running(settings, environ=os.environ) as service:
+        settle()
         sys.stdout.write(f"{service.url.rpartition(':')[2]}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
