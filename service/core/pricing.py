@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise, product
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ TOKENS_PER_RATE = 10**6
 _RATE_DIGITS_MAX = 6  # so that one token's price is a whole number of pico-units, and no sum is ever rounded
 _RATE = re.compile(rf"[0-9]{{1,4}}(\.[0-9]{{1,{_RATE_DIGITS_MAX}}})?")
 _TIERS_MAX = 16
+_ROWS_REMEMBERED = 1024  # what follows from a row alone is worked out once, not with every call
 _CLASSES = ("uncached_input", "cached_input", "cache_write", "output")
 Size = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -89,28 +91,26 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def free(self) -> bool:
         """Whether nothing is ever charged by this row."""
-        stated = [rate for rates in self.all_rates() for rate in (*_rates_of(rates), rates.request)]
-        return not any(rate is None or pico(rate) for rate in stated)
+        return _is_free(self)
 
     def all_rates(self) -> tuple[Rates, ...]:
         """The plain rates, or those of every tier."""
-        if self.tiers:
-            return tuple(_rates(self.label, tier, self.request) for tier in self.tiers)
-        return (_rates(self.label, self, self.request),)
+        return _all_rates(self)
 
     def rates(self, input_tokens: int, output_tokens: int) -> Rates | None:
         """Choose the rates by size; None when no tier fits."""
         if not self.tiers:
             return self.all_rates()[0]
-        fitting = (tier for tier in self.tiers if tier.fits(input_tokens, output_tokens))
-        tier = next(fitting, None)
-        return None if tier is None else _rates(self.label, tier, self.request)
+        tiers = zip(self.tiers, self.all_rates(), strict=True)
+        return next((rates for tier, rates in tiers if tier.fits(input_tokens, output_tokens)), None)
 
     def reachable(self, input_tokens_max: int, output_tokens_max: int) -> frozenset[Rates | None]:
         """Give the rates of every request up to these sizes; None stands for a size that no tier fits.
 
         Tiers cut the sizes into rectangles, so the smallest request of each one speaks for it.
         """
+        if not self.tiers:
+            return frozenset(self.all_rates())
         inputs = _corners((tier.input_tokens_below for tier in self.tiers), input_tokens_max)
         outputs = _corners((tier.output_tokens_below for tier in self.tiers), output_tokens_max)
         return frozenset(self.rates(*sizes) for sizes in product(inputs, outputs))
@@ -232,15 +232,26 @@ def _rates_of(rates: Rates) -> tuple[str | None, ...]:
     return tuple(getattr(rates, name) for name in _CLASSES)
 
 
-def _rates(label: str, stated: Row | Tier, request: str) -> Rates:
+@lru_cache(maxsize=_ROWS_REMEMBERED)
+def _all_rates(row: Row) -> tuple[Rates, ...]:
+    return tuple(_rates(row, stated) for stated in row.tiers or (row,))
+
+
+@lru_cache(maxsize=_ROWS_REMEMBERED)
+def _is_free(row: Row) -> bool:
+    stated = [rate for rates in row.all_rates() for rate in (*_rates_of(rates), rates.request)]
+    return not any(rate is None or pico(rate) for rate in stated)
+
+
+def _rates(row: Row, stated: Row | Tier) -> Rates:
     if stated.uncached_input is None or stated.output is None:
-        raise PriceTableError(f"price row {label}: uncached_input and output must be stated, or tiers")
+        raise PriceTableError(f"price row {row.label}: uncached_input and output must be stated, or tiers")
     return Rates(
         uncached_input=stated.uncached_input,
         cached_input=stated.cached_input,
         cache_write=stated.uncached_input if stated.cache_write is None else stated.cache_write,
         output=stated.output,
-        request=request,
+        request=row.request,
     )
 
 
