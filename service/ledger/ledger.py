@@ -137,11 +137,10 @@ class Ledger:
             LedgerClosedError: the ledger is closed, or too many appends wait.
         """
         future: asyncio.Future[tuple[Step, ...]] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_seen)
         if self._failed is not None:
-            future.set_exception(_failure(self._failed))
+            _fail_seen(future, _failure(self._failed))
         elif self._closed or not self._thread.is_alive() or self._waiting >= WAITING_MAX:
-            future.set_exception(LedgerClosedError("the ledger takes no more entries now"))
+            _fail_seen(future, LedgerClosedError("the ledger takes no more entries now"))
         else:
             self._waiting += 1
             self._queue.put(_Append(of, utc_text(self._clock.now_ns()), future))
@@ -297,15 +296,15 @@ class Ledger:
             if append.future.done():
                 continue
             if isinstance(outcome, Exception):
-                append.future.set_exception(outcome)
+                _fail_seen(append.future, outcome)
             else:
                 append.future.set_result(outcome)
 
 
-def _seen(future: asyncio.Future[tuple[Step, ...]]) -> None:
-    """Look at an outcome, so that an append that nobody awaits does not warn when it fails."""
-    if not future.cancelled():
-        future.exception()
+def _fail_seen(future: asyncio.Future[tuple[Step, ...]], error: Exception) -> None:
+    """Set an outcome that was looked at, so that an append that nobody awaits does not warn when it fails."""
+    future.set_exception(error)
+    future.exception()
 
 
 def _failure(error: Exception) -> LedgerFailedError:

@@ -95,7 +95,10 @@ class Pump:
         self._in_flight: dict[RequestId, _InFlight] = {}
         self._outbox = Outbox(frames_max=terms.queue_frames_max, bytes_max=terms.queue_bytes_max)
         self._rate = FrameRate(per_s=terms.frames_per_s, burst=terms.frames_burst)
-        self._ended: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[_Ending] = self._loop.create_future()
+        self._sending_since: float | None = None  # loop time; None while nothing is being sent
+        self._stall: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Serve the connection until it ends; leaves no task behind."""
@@ -287,10 +290,24 @@ class Pump:
         self._drop(SLOW_READER, _Ending(_TRY_LATER, "frames wait and are not read: read faster, then come back"))
 
     async def _write(self) -> None:
-        while (frame := await self._outbox.take()) is not None:
-            try:
-                async with asyncio.timeout(self._parts.terms.write_stall_s):
-                    await self._duplex.send(frame)
-            except TimeoutError:
-                self._drop_slow_reader()
-                return
+        try:
+            while (frame := await self._outbox.take()) is not None:
+                self._sending_since = self._loop.time()
+                if self._stall is None:
+                    self._stall = self._loop.call_later(self._parts.terms.write_stall_s, self._look_for_stall)
+                await self._duplex.send(frame)
+                self._sending_since = None
+        finally:
+            if self._stall is not None:
+                self._stall.cancel()
+
+    def _look_for_stall(self) -> None:
+        """Drop a reader that lets one frame wait for too long. One timer serves many frames."""
+        self._stall = None
+        if self._sending_since is None:
+            return
+        ends_at = self._sending_since + self._parts.terms.write_stall_s
+        if self._loop.time() >= ends_at:
+            self._drop_slow_reader()
+        else:
+            self._stall = self._loop.call_at(ends_at, self._look_for_stall)
