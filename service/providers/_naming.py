@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Raw
 
@@ -13,6 +14,7 @@ MESSAGE_CHARS_MAX = 4096  # long enough that redaction, which comes later, never
 RETRY_AFTER_MS_MAX = 24 * 3600 * 1000
 WORD_CHARS_MAX = 128
 
+_RAW_BYTES_MAX = 6 * WORD_CHARS_MAX + 2  # each character may be written as an escape of six
 _WORD = re.compile(rf"[A-Za-z0-9_.:/-]{{1,{WORD_CHARS_MAX}}}")
 _SECONDS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _WAITS = ("retry-after", "x-retry-after", "msh-cooldown-seconds")
@@ -41,9 +43,17 @@ UNLISTED: Named = (RefusalReason.PROVIDER_ERROR, False)
 def word(source: Raw | str | None) -> str | None:
     """Read an identifier-like word or whole number; None for anything that could be a sentence."""
     if isinstance(source, Raw):
-        number = count(source)
-        source = string(source) if number is None else str(number)
+        text = bytes(source)
+        return _stated(text) if len(text) <= _RAW_BYTES_MAX else None
     return source if source is not None and _WORD.fullmatch(source) else None
+
+
+@lru_cache(maxsize=1024)
+def _stated(text: bytes) -> str | None:
+    """Read a word from its JSON text; each of a stream's events repeats the same few."""
+    raw = Raw(text)
+    number = count(raw)
+    return word(string(raw) if number is None else str(number))
 
 
 def refusal(

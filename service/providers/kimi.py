@@ -162,6 +162,8 @@ def _thinking(wanted: bool | None, model: str) -> dict[str, Any]:  # noqa: FBT00
 
 def _refusal(status: int, headers: Mapping[str, str], found: Fields) -> Refusal | None:
     source = found.get("error")
+    if source is None:
+        return None
     error = fields(source)
     if error is None:
         # An unknown route answers with a bare word: {"error": "url.not_found"}.
