@@ -6,9 +6,11 @@ provider's error is among them, and what others chose (ids, reported names) is c
 
 import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from opentelemetry.sdk.trace import Event
 from opentelemetry.util.types import AttributeValue
 
 from otel import semconv
@@ -22,9 +24,24 @@ TEXT_CHARS_MAX = 200
 _US_PER_S = 1_000_000
 _MCP_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PORTS = {"http": 80, "https": 443}
+_ENDPOINTS_MAX = 64  # more than one service has wallets
 
 Attributes = dict[str, AttributeValue]
 _Perhaps = Mapping[str, AttributeValue | None]
+
+
+class Milestone(NamedTuple):
+    """What an attempt reached, and when, nanoseconds since 1970."""
+
+    name: str
+    at_ns: int
+
+
+class _Endpoint(NamedTuple):
+    """An endpoint as spans show it: without user, password, query and fragment."""
+
+    url: str
+    server: _Perhaps
 
 
 def of_tool_call(call: ToolCall, answer: AnswerEntry) -> Attributes:
@@ -62,7 +79,7 @@ def of_completion(chain: tuple[Attempt, ...]) -> Attributes:
             semconv.GEN_AI_REQUEST_MODEL: intent.model,
             semconv.GEN_AI_REQUEST_MAX_TOKENS: intent.max_output_tokens,
             semconv.GEN_AI_REQUEST_STREAM: True if intent.stream else None,
-            **_place(urlsplit(intent.endpoint)),
+            **_endpoint(intent.endpoint).server,
             **_answered(last),
             **_consumed(last),
             semconv.ERROR_TYPE: attempt_error(last.end),
@@ -75,12 +92,12 @@ def of_completion(chain: tuple[Attempt, ...]) -> Attributes:
 def of_attempt(attempt: Attempt, resends: int) -> Attributes:
     """Describe an attempt; `resends` is how many attempts of the same completion came before it."""
     intent, end = attempt.intent, attempt.end
-    place = urlsplit(intent.endpoint)
+    endpoint = _endpoint(intent.endpoint)
     return _stated(
         {
             semconv.HTTP_REQUEST_METHOD: "POST",
-            semconv.URL_FULL: _without_secrets(place),
-            **_place(place),
+            semconv.URL_FULL: endpoint.url,
+            **endpoint.server,
             semconv.HTTP_RESPONSE_STATUS_CODE: attempt.http_status,
             semconv.HTTP_REQUEST_RESEND_COUNT: resends or None,
             semconv.ERROR_TYPE: attempt_error(end),
@@ -95,20 +112,24 @@ def of_attempt(attempt: Attempt, resends: int) -> Attributes:
     )
 
 
-def events(attempt: Attempt) -> tuple[Event, ...]:
-    """List an attempt's milestones; where no timing was kept, only its acceptance can be known."""
+def milestones(attempt: Attempt, begun_ns: int) -> tuple[Milestone, ...]:
+    """List an attempt's milestones; where no timing was kept, only its acceptance can be known.
+
+    Args:
+        attempt: whose they are.
+        begun_ns: when its intent was written.
+    """
     timing = attempt.end.timing if attempt.end else None
     if timing is None:
         accepted = attempt.accepted
-        return (Event(semconv.EVENT_ACCEPTED, {}, utc_ns(accepted.at)),) if accepted else ()
-    begun_ns = utc_ns(attempt.intent.at)
+        return (Milestone(semconv.EVENT_ACCEPTED, utc_ns(accepted.at)),) if accepted else ()
     passed = (
         (semconv.EVENT_CONNECTED, timing.connected_us),
         (semconv.EVENT_SENT, timing.sent_us),
         (semconv.EVENT_ACCEPTED, timing.headers_us),
         (semconv.EVENT_FIRST_BYTE, timing.first_byte_us),
     )
-    return tuple(Event(name, {}, begun_ns + at_us * NS_PER_US) for name, at_us in passed if at_us is not None)
+    return tuple(Milestone(name, begun_ns + at_us * NS_PER_US) for name, at_us in passed if at_us is not None)
 
 
 def tool_error(answer: AnswerEntry) -> str | None:
@@ -180,13 +201,12 @@ def _consumed(attempt: Attempt) -> _Perhaps:
             return {}
 
 
-def _place(url: SplitResult) -> _Perhaps:
-    return {semconv.SERVER_ADDRESS: url.hostname, semconv.SERVER_PORT: url.port or _PORTS.get(url.scheme)}
-
-
-def _without_secrets(url: SplitResult) -> str:
-    """Write a URL without what may hold a secret: user, password, query and fragment."""
-    return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+@lru_cache(maxsize=_ENDPOINTS_MAX)
+def _endpoint(text: str) -> _Endpoint:
+    url = urlsplit(text)
+    server = {semconv.SERVER_ADDRESS: url.hostname, semconv.SERVER_PORT: url.port or _PORTS.get(url.scheme)}
+    bare = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="")
+    return _Endpoint(bare.geturl(), MappingProxyType(server))
 
 
 def _cut(text: str | None) -> str | None:

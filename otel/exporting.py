@@ -10,10 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 SPANS_MAX = 2048
 BATCH_SPANS_MAX = 512
@@ -35,10 +35,10 @@ class ExportCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of every span that ended.
 
     Attributes:
-        exported: the exporter said the collector has them.
+        exported: the collector took them.
         queued: waiting, or in the batch that is being sent.
         dropped_full: the queue had no room.
-        dropped_failed: the exporter failed on their batch; a batch is never sent twice.
+        dropped_failed: their batch did not reach the collector, or the collector rejected them.
         dropped_stopped: the service stopped before their turn.
         off: no collector is configured, so nobody waits for them; neither exported nor lost.
     """
@@ -63,11 +63,26 @@ class ExportCounts(msgspec.Struct, frozen=True, kw_only=True):
         return self.exported + self.dropped + self.queued + self.off
 
 
+class Sender(Protocol):
+    """The way to one collector. What it raises costs the batch; while it blocks, spans wait and calls do not."""
+
+    def send(self, spans: Sequence[Span], /) -> int:
+        """Send a batch, more than once if need be; say how many of its spans the collector took.
+
+        One thread calls it, with one batch at a time.
+        """
+        ...
+
+    def shutdown(self) -> None:
+        """End what `send` waits for, and take nothing more. It is called once, also while `send` runs."""
+        ...
+
+
 class ExportQueue:
-    """Spans on their way to a collector. It owns its thread and its exporter.
+    """Spans on their way to a collector. It owns its thread and its sender.
 
     Args:
-        exporter: sends one batch and says whether it arrived; None when there is no collector.
+        sender: sends one batch; None when there is no collector.
         spans_max: bound of the queue and the batch in flight together.
         batch_spans_max: bound of one batch.
         delay_s: how long a span may wait for others to share its batch.
@@ -75,36 +90,48 @@ class ExportQueue:
 
     def __init__(
         self,
-        exporter: SpanExporter | None,
+        sender: Sender | None,
         *,
         spans_max: int = SPANS_MAX,
         batch_spans_max: int = BATCH_SPANS_MAX,
         delay_s: float = DELAY_S,
     ) -> None:
-        self._exporter = exporter
+        self._sender = sender
         self._spans_max = spans_max
         self._batch_spans_max = batch_spans_max
         self._delay_s = delay_s
         self._changed = threading.Condition()  # guards everything below; never held while a batch is sent
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[Span] = deque()
         self._in_flight = 0
         self._flushing = 0
         self._closing = False
         self._failing = False
-        self._shut = exporter is None
+        self._shut = sender is None
         self._ended = self._exported = self._off = 0
         self._dropped_full = self._dropped_failed = self._dropped_stopped = 0
         self._thread = threading.Thread(target=self._run, name="otel-export", daemon=True)
-        if exporter is not None:
+        if sender is not None:
             self._thread.start()
 
-    def put(self, spans: Sequence[ReadableSpan]) -> None:
+    @property
+    def off(self) -> bool:
+        """Whether no collector is configured: then spans need not be made, only counted with `skip`."""
+        return self._sender is None
+
+    def skip(self, spans: int) -> None:
+        """Count spans that ended and that nobody waits for."""
+        with self._changed:
+            self._ended += spans
+            self._off += spans
+
+    def put(self, spans: Sequence[Span]) -> None:
         """Take the spans of one call: all of them or, when there is no room, none, for half a tree misleads."""
+        if self.off:
+            self.skip(len(spans))
+            return
         with self._changed:
             self._ended += len(spans)
-            if self._exporter is None:
-                self._off += len(spans)
-            elif self._closing:
+            if self._closing:
                 self._dropped_stopped += len(spans)
             elif len(self._queue) + self._in_flight + len(spans) > self._spans_max:
                 self._dropped_full += len(spans)
@@ -140,23 +167,23 @@ class ExportQueue:
         """Send what is queued, then stop; never later than the deadline.
 
         What has not left by then is dropped and counted. A batch still in flight stays `queued` until its
-        exporter returns: whether it arrived is not known, and is not guessed. Closing again is harmless.
+        sender returns: whether it arrived is not known, and is not guessed. Closing again is harmless.
         """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._exporter is None:
+        if self._sender is None:
             return
         self._thread.join(deadline_s)
         if self._thread.is_alive():
             with self._changed:
                 self._dropped_stopped += len(self._queue)
                 self._queue.clear()
-            # An exporter's shutdown ends its waits between retries, but may itself block.
+            # A sender's shutdown ends its waits between tries, but may itself block.
             threading.Thread(target=self._shut_down, name="otel-export-shutdown", daemon=True).start()
 
     def _state(self) -> ExportState:
-        if self._exporter is None:
+        if self._sender is None:
             return ExportState.OFF
         if self._closing:
             return ExportState.CLOSED
@@ -164,20 +191,18 @@ class ExportQueue:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            arrived = self._sent(batch)
+            taken = self._sent(batch)
             with self._changed:
                 self._in_flight = 0
-                if arrived:
-                    self._exported += len(batch)
-                else:
-                    self._dropped_failed += len(batch)
-                turned, self._failing = self._failing is arrived, not arrived
+                self._exported += taken
+                self._dropped_failed += len(batch) - taken
+                turned, self._failing = self._failing is bool(taken), not taken
                 self._changed.notify_all()
             if turned:
-                _log.warning("spans %s", "reach the collector again" if arrived else "do not reach the collector")
+                _log.warning("spans %s", "reach the collector again" if taken else "do not reach the collector")
         self._shut_down()
 
-    def _next_batch(self) -> list[ReadableSpan]:
+    def _next_batch(self) -> list[Span]:
         """Wait for the next batch; an empty one means the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
@@ -189,20 +214,20 @@ class ExportQueue:
     def _due(self) -> bool:
         return self._closing or self._flushing > 0 or len(self._queue) >= self._batch_spans_max
 
-    def _sent(self, batch: list[ReadableSpan]) -> bool:
-        if self._exporter is None:
-            return False
+    def _sent(self, batch: list[Span]) -> int:
+        if self._sender is None:
+            return 0
         try:
-            return self._exporter.export(batch) is SpanExportResult.SUCCESS
-        except Exception:  # noqa: BLE001 - an exporter must never end the thread; the batch counts as dropped
-            _log.exception("the span exporter raised")
-            return False
+            return self._sender.send(batch)
+        except Exception:  # noqa: BLE001 - a sender must never end the thread; the batch counts as dropped
+            _log.exception("the way of spans to the collector is broken")
+            return 0
 
     def _shut_down(self) -> None:
         with self._changed:
             first, self._shut = not self._shut, True
-        if first and self._exporter is not None:
+        if first and self._sender is not None:
             try:
-                self._exporter.shutdown()
+                self._sender.shutdown()
             except Exception:  # noqa: BLE001 - nothing is left to be saved, and the service stops all the same
-                _log.exception("the span exporter did not shut down")
+                _log.exception("the way of spans to the collector did not shut down")

@@ -8,14 +8,11 @@ import threading
 from collections.abc import Sequence
 
 import msgspec
-from opentelemetry.trace import SpanKind
 
-from otel import semconv
 from otel.counts import RecordCounts, SpanCounts
 from otel.exporting import ExportQueue
 from otel.metrics import Metrics
-from otel.source import Source
-from otel.spans import spans
+from otel.spans import Shape, counted, shape, spans
 from service.core.entries import (
     AnswerEntry,
     DoubtEntry,
@@ -112,10 +109,9 @@ class MetricsListener:
 
 
 class SpanListener:
-    """Makes the spans of each call when it is closed, and hands them to the way out."""
+    """Makes the spans of each call when it is closed, and hands them to the way out; none while that is off."""
 
-    def __init__(self, source: Source, queue: ExportQueue) -> None:
-        self._source = source
+    def __init__(self, queue: ExportQueue) -> None:
         self._queue = queue
         self._lock = threading.Lock()  # held while spans are put, so that no reader sees them put and not counted
         self._counts = SpanCounts(export=queue.counts())
@@ -136,23 +132,31 @@ class SpanListener:
     def _close(self, call: ToolCall, answer: AnswerEntry) -> None:
         counts = self._counts
         try:
-            made = spans(call, self._source)
+            found = self._told(call)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("a tool call has no spans", extra={"tool_call_id": call.tool_call_id})
             self._counts = msgspec.structs.replace(counts, faults=counts.faults + 1)
             return
-        self._queue.put(made)
         if call.opened.epoch != answer.epoch:
-            grown = {"swept_server": counts.swept_server + 1, "swept": counts.swept + len(made)}
+            grown = {"swept_server": counts.swept_server + found.server, "swept": counts.swept + sum(found)}
         else:
-            server = sum(span.kind is SpanKind.SERVER for span in made)
-            attempt = sum(semconv.EXAI_ATTEMPT_ID in (span.attributes or {}) for span in made)
             grown = {
-                "server": counts.server + server,
-                "attempt": counts.attempt + attempt,
-                "completion": counts.completion + len(made) - server - attempt,
+                "server": counts.server + found.server,
+                "completion": counts.completion + found.completion,
+                "attempt": counts.attempt + found.attempt,
             }
         self._counts = msgspec.structs.replace(counts, **grown)
+
+    def _told(self, call: ToolCall) -> Shape:
+        """Send a call's spans, if anybody waits for them; say how many there are."""
+        if self._queue.off:
+            found = shape(call)
+            self._queue.skip(sum(found))
+            return found
+        made = spans(call)
+        found = counted(made)
+        self._queue.put(made)
+        return found
 
 
 class _OpenCall:

@@ -15,11 +15,12 @@ import apsw
 from aiohttp import web
 
 from console.live import Live
-from otel.collector import span_exporter
+from otel.collector import destination
 from otel.counts import unbalanced
 from otel.exporting import ExportQueue, ExportState
 from otel.listening import MetricsListener, SpanListener
 from otel.metrics import SIMULATED, Labels, Metrics
+from otel.sending import HttpSender
 from otel.source import source
 from service import VERSION
 from service.calling.desk import Counter
@@ -149,10 +150,12 @@ async def _keep(
     detail: dict[str, str],
 ) -> Kept:
     """Open the ledger and attach its listeners before the epoch's first entry."""
-    spans = ExportQueue(span_exporter(environ))
-    stack.callback(spans.close, EXPORT_CLOSE_S)
+    collector = destination(environ)  # first: a wrong variable must not cost an epoch
     store = SqliteStore(settings.data_dir, new_origin=f"exai/{_new_id()}")
     stack.callback(store.close)  # closed by the ledger too, once there is one
+    speaks = source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}")
+    spans = ExportQueue(None if collector is None else HttpSender(collector, speaks))
+    stack.callback(spans.close, EXPORT_CLOSE_S)
     reading = Reading(settings.data_dir)
     stack.callback(reading.close)
     watching = watched(reading, next_index=store.next_index)
@@ -161,7 +164,7 @@ async def _keep(
     in_doubt = sum(wallet.in_doubt for wallet in reading.sums(CallFilter()))
     metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
     counted = MetricsListener(metrics)
-    traced = SpanListener(source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}"), spans)
+    traced = SpanListener(spans)
 
     def broken() -> tuple[str, ...]:
         return unbalanced(counted.counts(), traced.counts())

@@ -12,7 +12,7 @@ from service.core.times import NS_PER_S, utc_text
 _LINE_CHARS_MAX = 4000
 # These speak for every failed batch, or repeat a stranger's words at no bounded rate; what matters of it is
 # said by our own loggers, once.
-_HUSHED = {"aiohttp.websocket": logging.ERROR, "opentelemetry": logging.CRITICAL}
+_HUSHED = {"urllib3": logging.WARNING, "aiohttp.websocket": logging.ERROR, "opentelemetry": logging.CRITICAL}
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

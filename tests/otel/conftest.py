@@ -1,15 +1,16 @@
-"""A log in memory, exporters that misbehave on demand, and a collector on a real socket."""
+"""A log in memory, senders that misbehave on demand, and a collector on a real socket."""
 
+import gzip
 import threading
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import msgspec
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel.source import Source, source
 from service.core.entries import AnyEntry, SystemEntry, encode
@@ -44,16 +45,19 @@ class Log:
         return Step(placed, call)
 
 
-class Exporter(SpanExporter):
-    """An exporter that does as it is told: it may fail, raise, or block until it is let go.
+class Sender:
+    """A sender that does as it is told: it may lose spans, raise, or block until it is let go.
 
     `entered` counts batches that began; every wait has a limit, so a broken test ends.
+
+    Attributes:
+        lost: how many spans of a batch the collector does not take, at most all.
     """
 
-    def __init__(self, *, result: SpanExportResult = SpanExportResult.SUCCESS, blocking: bool = False) -> None:
-        self.result = result
+    def __init__(self, *, blocking: bool = False) -> None:
+        self.lost = 0
         self.error: Exception | None = None
-        self.batches: list[list[ReadableSpan]] = []
+        self.batches: list[list[Span]] = []
         self.entered = threading.Semaphore(0)
         self.let_go = threading.Event()
         self.shut_down = threading.Event()
@@ -61,14 +65,14 @@ class Exporter(SpanExporter):
         if not blocking:
             self.let_go.set()
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def send(self, spans: Sequence[Span], /) -> int:
         """Take a batch."""
         self.batches.append(list(spans))
         self.entered.release()
         assert self.let_go.wait(WAIT_S)
         if self.error is not None:
             raise self.error
-        return self.result
+        return max(0, len(spans) - self.lost)
 
     def shutdown(self) -> None:
         """Stop; more than once would be a fault of the caller's."""
@@ -76,33 +80,78 @@ class Exporter(SpanExporter):
         self.shut_down.set()
 
 
+@dataclass(frozen=True)
+class Received:
+    """One request that reached a collector."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    client: tuple[str, int]
+
+
+@dataclass
+class Answer:
+    """What a collector answers; without a status it closes the connection, with `after` it waits before."""
+
+    status: int | None = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    after: threading.Event | None = None
+
+
 class Collector:
-    """An OTLP collector over HTTP that keeps what it is sent and answers with `status`."""
+    """An OTLP collector over HTTP that keeps what it is sent, and answers from a script, at its end with 200."""
 
     def __init__(self) -> None:
-        self.status = 200
-        self.requests: list[ExportTraceServiceRequest] = []
-        self.paths: list[str] = []
+        self.script: list[Answer] = []
+        self.received: list[Received] = []
+        self.reached = threading.Semaphore(0)
         collector = self
 
         class Receiver(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.paths.append(self.path)
-                collector.requests.append(ExportTraceServiceRequest.FromString(body))
-                self.send_response(collector.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                collector.received.append(Received(self.path, headers, body, self.client_address))
+                collector.reached.release()
+                answer = collector.script.pop(0) if collector.script else Answer()
+                if answer.after is not None:
+                    assert answer.after.wait(WAIT_S)
+                self.close_connection = answer.status is None
+                if answer.status is not None:
+                    self.send_response(answer.status)
+                    for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(answer.body)
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Say nothing: clients that give up are part of the tests."""
+
+        self.server = Server(("127.0.0.1", 0), Receiver)
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     @property
-    def spans(self) -> list[Any]:
-        """Every span that arrived, decoded."""
+    def requests(self) -> list[ExportTraceServiceRequest]:
+        """Every request that arrived, decoded."""
+        unpack: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+        return [
+            ExportTraceServiceRequest.FromString(
+                unpack.get(received.headers.get("content-encoding"), bytes)(received.body)
+            )
+            for received in self.received
+        ]
+
+    @property
+    def spans(self) -> list[Span]:
+        """Every span that arrived."""
         return [
             span
             for request in self.requests
@@ -119,15 +168,15 @@ def log() -> Log:
 
 
 @pytest.fixture
-def exporter() -> Exporter:
-    """An exporter that succeeds."""
-    return Exporter()
+def sender() -> Sender:
+    """A sender that succeeds."""
+    return Sender()
 
 
 @pytest.fixture
-def blocking() -> Iterator[Exporter]:
-    """An exporter that blocks until it is let go, at the latest by the end of the test."""
-    blocked = Exporter(blocking=True)
+def blocking() -> Iterator[Sender]:
+    """A sender that blocks until it is let go, at the latest by the end of the test."""
+    blocked = Sender(blocking=True)
     yield blocked
     blocked.let_go.set()
 
@@ -141,10 +190,8 @@ def of_tests(monkeypatch: pytest.MonkeyPatch) -> Source:
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """A collector on a port of its own, reached without a proxy."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+def collector() -> Iterator[Collector]:
+    """A collector on a port of its own."""
     running = Collector()
     thread = threading.Thread(target=running.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

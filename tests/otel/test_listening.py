@@ -8,10 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel.counts import RecordCounts, SpanCounts, unbalanced
-from otel.exporting import ExportQueue
+from otel.exporting import ExportCounts, ExportQueue, ExportState
 from otel.listening import MetricsListener, SpanListener
 from otel.metrics import Labels, Metrics
-from otel.source import Source
 from service.core.entries import AnyEntry, SystemEntry
 from service.core.record import Step
 from service.core.shapes import Listener
@@ -19,7 +18,7 @@ from service.core.words import DoubtCause, ToolOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
-    from tests.otel.conftest import Exporter, Log
+    from tests.otel.conftest import Log, Sender
 
 WAIT_S = 20.0
 
@@ -27,12 +26,12 @@ WAIT_S = 20.0
 class Views:
     """Both listeners, as the service attaches them."""
 
-    def __init__(self, source: Source, exporter: "Exporter") -> None:
-        self.queue = ExportQueue(exporter)
+    def __init__(self, sender: "Sender | None") -> None:
+        self.queue = ExportQueue(sender)
         labels = Labels(tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=())
         self.metrics = Metrics(labels, version="1", in_doubt=0, export=self.queue.counts)
         self.numbers = MetricsListener(self.metrics)
-        self.spans = SpanListener(source, self.queue)
+        self.spans = SpanListener(self.queue)
         self.listeners: tuple[Listener, ...] = (self.numbers, self.spans)
 
     def take(self, steps: list[Step]) -> None:
@@ -51,9 +50,9 @@ class Views:
 
 
 @pytest.fixture
-def views(of_tests: Source, exporter: "Exporter") -> Iterator[Views]:
+def views(sender: "Sender") -> Iterator[Views]:
     """Both listeners and their way out."""
-    listening = Views(of_tests, exporter)
+    listening = Views(sender)
     yield listening
     listening.queue.close(WAIT_S)
 
@@ -181,13 +180,39 @@ def test_the_sweep_is_counted_apart(made: "Made", log: "Log", views: Views) -> N
     assert views.broken() == ()
 
 
-def test_only_a_closed_call_is_sent(made: "Made", log: "Log", exporter: "Exporter", views: Views) -> None:
+def test_while_export_is_off_spans_are_counted_and_not_made(
+    made: "Made", log: "Log", views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a collector no message is built, and the counts are those of the spans that would have been."""
+    off = Views(None)
+    log.epoch = 2
+    lost = [named(entry, 9) for entry in (made.tool_call(), made.intent(), made.unsent(), made.answer())]
+    steps = [step for number, history in enumerate(histories(made), 1) for step in _steps(log, history, number)]
+    swept = log.add(*lost)[-1]
+    assert swept.call is not None
+    opened = msgspec.structs.replace(swept.call.opened, epoch=1)
+    steps.append(Step(swept.entry, msgspec.structs.replace(swept.call, opened=opened)))
+    views.take(steps)
+    assert views.queue.flush(WAIT_S)
+    monkeypatch.setattr("otel.listening.spans", None)
+    off.take(steps)
+    on, without = views.spans.counts(), off.spans.counts()
+    assert (6, 6, 8, 1, 3) == (on.server, on.completion, on.attempt, on.swept_server, on.swept)
+    assert msgspec.structs.replace(on, export=without.export) == without
+    assert ExportCounts(state=ExportState.OFF, ended=23, off=23) == without.export
+
+
+def _steps(log: "Log", history: list[AnyEntry], number: int) -> list[Step]:
+    return log.add(*(named(entry, number) for entry in history))
+
+
+def test_only_a_closed_call_is_sent(made: "Made", log: "Log", sender: "Sender", views: Views) -> None:
     """Spans leave with the answer, all of a call together, in one batch."""
     views.take(log.add(made.tool_call(), made.intent(), made.settlement()))
     assert views.spans.counts().export.ended == 0
     views.take(log.add(made.answer()))
     assert views.queue.flush(WAIT_S)
-    assert [[span.name for span in batch] for batch in exporter.batches] == [
+    assert [[span.name for span in batch] for batch in sender.batches] == [
         ["tools/call chat", "chat kimi-k3", "POST"]
     ]
 

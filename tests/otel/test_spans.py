@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 
-from otel.source import Source
-from otel.spans import OpenCallError, chains, span_id, spans
+from otel.spans import OpenCallError, Shape, chains, counted, shape, span_id, spans
 from service.core.entries import OfCall
 from service.core.record import ToolCall
 from service.core.times import NS_PER_S, utc_ns
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from tests.otel.conftest import Log
 
 BEGUN_NS = utc_ns("2026-11-22T16:21:00Z")
-TRACE_ID = 0x4BF92F3577B34DA6A3CE929D0E0E4736
+TRACE_ID = bytes.fromhex("4bf92f3577b34da6a3ce929d0e0e4736")
 PARENT = "00f067aa0ba902b7"
+SERVER, CLIENT = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
+UNSET, ERROR = Status.STATUS_CODE_UNSET, Status.STATUS_CODE_ERROR
 
 
 @pytest.fixture
@@ -37,44 +38,50 @@ def closed(made: "Made", log: "Log") -> Callable[..., ToolCall]:
     return build
 
 
-def tree(made_spans: tuple[ReadableSpan, ...]) -> list[tuple[str, SpanKind, str | None]]:
+def tree(made_spans: tuple[Span, ...]) -> list[tuple[str, int, str | None]]:
     """Write spans as (name, kind, name of the parent); a parent outside is shown as its hex id."""
-    names = {span.context.span_id: span.name for span in made_spans}
+    names = {span.span_id: span.name for span in made_spans}
     return [
-        (span.name, span.kind, names.get(span.parent.span_id, f"{span.parent.span_id:x}") if span.parent else None)
+        (
+            span.name,
+            span.kind,
+            names.get(span.parent_span_id, span.parent_span_id.hex()) if span.parent_span_id else None,
+        )
         for span in made_spans
     ]
 
 
-def test_a_settled_call_is_three_spans(made: "Made", closed: Callable[..., ToolCall], of_tests: Source) -> None:
+def stated(span: Span) -> dict[str, KeyValue]:
+    """Find a span's attributes by name."""
+    return {attribute.key: attribute for attribute in span.attributes}
+
+
+def test_a_settled_call_is_three_spans(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Tool call, completion and attempt stand in each other, in one trace."""
-    found = spans(closed(made.intent(), made.accepted(), made.settlement()), of_tests)
+    found = spans(closed(made.intent(), made.accepted(), made.settlement()))
     assert tree(found) == [
-        ("tools/call chat", SpanKind.SERVER, None),
-        ("chat kimi-k3", SpanKind.CLIENT, "tools/call chat"),
-        ("POST", SpanKind.CLIENT, "chat kimi-k3"),
+        ("tools/call chat", SERVER, None),
+        ("chat kimi-k3", CLIENT, "tools/call chat"),
+        ("POST", CLIENT, "chat kimi-k3"),
     ]
-    assert {TRACE_ID} == {span.context.trace_id for span in found}
-    assert {StatusCode.UNSET} == {span.status.status_code for span in found}
-    assert {of_tests.resource} == {span.resource for span in found}
+    assert {TRACE_ID} == {span.trace_id for span in found}
+    assert {UNSET} == {span.status.code for span in found}
 
 
-def test_a_call_without_attempts_is_one_span(
-    made: "Made", closed: Callable[..., ToolCall], of_tests: Source
-) -> None:
+def test_a_call_without_attempts_is_one_span(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Where no provider was asked there is no client span."""
     call = closed(
         answer=made.answer(outcome=ToolOutcome.REFUSED, zero_reason=ZeroReason.NO_WALLET, error_code="no_wallet")
     )
-    found = spans(call, of_tests)
-    assert tree(found) == [("tools/call chat", SpanKind.SERVER, None)]
-    assert StatusCode.ERROR is found[0].status.status_code
+    found = spans(call)
+    assert tree(found) == [("tools/call chat", SERVER, None)]
+    assert ERROR == found[0].status.code
 
 
-def test_an_open_call_has_no_spans(made: "Made", of_tests: Source) -> None:
+def test_an_open_call_has_no_spans(made: "Made") -> None:
     """Spans are made of what ended."""
     with pytest.raises(OpenCallError):
-        spans(made.call(made.intent()), of_tests)
+        spans(made.call(made.intent()))
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -82,22 +89,16 @@ def test_the_client_is_the_parent(
     sampled: bool,  # noqa: FBT001 - a row of a table
     made: "Made",
     closed: Callable[..., ToolCall],
-    of_tests: Source,
 ) -> None:
     """The client's span is the parent, and its not recording does not stop ours."""
     call = closed(made.intent(), made.settlement(), parent_span_id=PARENT, parent_sampled=sampled)
-    server, *others = spans(call, of_tests)
-    assert server.parent is not None
-    assert (int(PARENT, 16), TRACE_ID, True, sampled) == (
-        server.parent.span_id,
-        server.parent.trace_id,
-        server.parent.is_remote,
-        server.parent.trace_flags.sampled,
-    )
-    assert [span.context.trace_flags.sampled for span in (server, *others)] == [True, True, True]
+    server, *others = spans(call)
+    assert (PARENT, TRACE_ID) == (server.parent_span_id.hex(), server.trace_id)
+    known, remote = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK, SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+    assert [known | remote, known, known] == [span.flags for span in (server, *others)]
 
 
-def test_retries_share_a_completion(made: "Made", closed: Callable[..., ToolCall], of_tests: Source) -> None:
+def test_retries_share_a_completion(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Attempts that retry one another stand in one completion, named by the last one's model."""
     found = spans(
         closed(
@@ -108,36 +109,28 @@ def test_retries_share_a_completion(made: "Made", closed: Callable[..., ToolCall
             made.intent(3, retry_of=made.attempt_id(2), model="kimi-k2.6"),
             made.settlement(3),
         ),
-        of_tests,
     )
     assert tree(found) == [
-        ("tools/call chat", SpanKind.SERVER, None),
-        ("chat kimi-k2.6", SpanKind.CLIENT, "tools/call chat"),
-        *[("POST", SpanKind.CLIENT, "chat kimi-k2.6")] * 3,
+        ("tools/call chat", SERVER, None),
+        ("chat kimi-k2.6", CLIENT, "tools/call chat"),
+        *[("POST", CLIENT, "chat kimi-k2.6")] * 3,
     ]
-    assert [(span.attributes or {}).get("http.request.resend_count") for span in found[2:]] == [None, 1, 2]
-    assert [span.status.status_code for span in found[2:]] == [
-        StatusCode.ERROR,
-        StatusCode.ERROR,
-        StatusCode.UNSET,
-    ]
-    assert StatusCode.UNSET is found[1].status.status_code
+    resends = [stated(span).get("http.request.resend_count", KeyValue()) for span in found[2:]]
+    assert [0, 1, 2] == [said.value.int_value for said in resends]
+    assert [UNSET, ERROR, ERROR, UNSET] == [span.status.code for span in found[1:]]
 
 
-def test_attempts_of_their_own_are_completions_of_their_own(
-    made: "Made", closed: Callable[..., ToolCall], of_tests: Source
-) -> None:
+def test_attempts_of_their_own_are_completions_of_their_own(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Two requests that do not retry one another are two completions."""
     found = spans(
         closed(made.intent(1), made.settlement(1), made.intent(2, provider="glm", model="glm-5.3"), made.doubt(2)),
-        of_tests,
     )
     assert tree(found) == [
-        ("tools/call chat", SpanKind.SERVER, None),
-        ("chat kimi-k3", SpanKind.CLIENT, "tools/call chat"),
-        ("POST", SpanKind.CLIENT, "chat kimi-k3"),
-        ("chat glm-5.3", SpanKind.CLIENT, "tools/call chat"),
-        ("POST", SpanKind.CLIENT, "chat glm-5.3"),
+        ("tools/call chat", SERVER, None),
+        ("chat kimi-k3", CLIENT, "tools/call chat"),
+        ("POST", CLIENT, "chat kimi-k3"),
+        ("chat glm-5.3", CLIENT, "tools/call chat"),
+        ("POST", CLIENT, "chat glm-5.3"),
     ]
 
 
@@ -154,53 +147,78 @@ def test_chains_that_cross_are_told_apart(made: "Made") -> None:
     assert [[attempt.intent.number for attempt in chain] for chain in chains(call.attempts)] == [[1, 3], [2, 4]]
 
 
-def test_a_span_id_follows_from_our_id(made: "Made", closed: Callable[..., ToolCall], of_tests: Source) -> None:
+def test_a_span_id_follows_from_our_id(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Whoever holds a receipt can compute the span ids, and no two spans share one."""
     call = closed(made.intent(), made.settlement())
-    found = spans(call, of_tests)
+    found = spans(call)
     expected = [call.tool_call_id, f"chat:{made.attempt_id()}", made.attempt_id()]
-    assert [int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) for text in expected] == [
-        span.context.span_id for span in found
+    assert [hashlib.sha256(text.encode()).hexdigest()[:16] for text in expected] == [
+        span.span_id.hex() for span in found
     ]
-    assert all(0 < span_id(str(number)) < 2**64 for number in range(100))
 
 
-def test_times_come_from_the_record(made: "Made", closed: Callable[..., ToolCall], of_tests: Source) -> None:
+def test_a_span_id_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry calls an id of zeros invalid."""
+    monkeypatch.setattr(hashlib, "sha256", lambda _: type("Zeros", (), {"digest": lambda _: bytes(32)})())
+    assert bytes(7) + b"\x01" == span_id("whatever")
+
+
+def test_times_come_from_the_record(made: "Made", closed: Callable[..., ToolCall]) -> None:
     """Spans begin with their entries and end by the measured durations."""
-    server, chat, post = spans(closed(made.intent(), made.accepted(), made.settlement()), of_tests)
-    assert (server.start_time, server.end_time) == (BEGUN_NS, BEGUN_NS + 21_000_000)
+    server, chat, post = spans(closed(made.intent(), made.accepted(), made.settlement()))
+    assert (server.start_time_unix_nano, server.end_time_unix_nano) == (BEGUN_NS, BEGUN_NS + 21_000_000)
     intended_ns = BEGUN_NS + NS_PER_S
-    assert (intended_ns, intended_ns + 20_250_000) == (post.start_time, post.end_time)
-    assert (post.start_time, post.end_time) == (chat.start_time, chat.end_time)
+    assert (intended_ns, intended_ns + 20_250_000) == (post.start_time_unix_nano, post.end_time_unix_nano)
+    assert (post.start_time_unix_nano, post.end_time_unix_nano) == (
+        chat.start_time_unix_nano,
+        chat.end_time_unix_nano,
+    )
 
 
 def test_a_completion_lasts_from_its_first_to_its_last_attempt(
-    made: "Made", closed: Callable[..., ToolCall], of_tests: Source
+    made: "Made", closed: Callable[..., ToolCall]
 ) -> None:
     """The pause between two attempts belongs to the completion."""
     between = (made.intent(1), made.refusal(1), made.intent(2, retry_of=made.attempt_id(1)), made.settlement(2))
-    _, chat, first, second = spans(closed(*between), of_tests)
-    assert (first.start_time, second.end_time) == (chat.start_time, chat.end_time)
-    assert first.end_time < second.start_time  # type: ignore[operator] # both are set, as the tests above say
+    _, chat, first, second = spans(closed(*between))
+    assert (first.start_time_unix_nano, second.end_time_unix_nano) == (
+        chat.start_time_unix_nano,
+        chat.end_time_unix_nano,
+    )
+    assert first.end_time_unix_nano < second.start_time_unix_nano
 
 
-def test_a_swept_call_ends_when_it_was_swept(made: "Made", log: "Log", of_tests: Source) -> None:
+def test_a_swept_call_ends_when_it_was_swept(made: "Made", log: "Log") -> None:
     """A call that a later start closed has its end from that start's entries, and says so."""
     log.add(made.tool_call(), made.intent(), made.accepted())
     log.epoch = 2
     doubt = made.doubt(cause=DoubtCause.CRASH, status=None, provider_ids={}, response=None, timing=None)
     log.add(doubt, made.answer(outcome=ToolOutcome.FAILED, error_code="internal", duration_us=None))
-    server, _, post = spans(log.calls[doubt.tool_call_id], of_tests)
-    assert (server.start_time, server.end_time) == (BEGUN_NS, BEGUN_NS + 4 * NS_PER_S)
-    assert (post.start_time, post.end_time) == (BEGUN_NS + NS_PER_S, BEGUN_NS + 3 * NS_PER_S)
-    assert server.attributes is not None
-    assert server.attributes["exai.swept"]
+    server, _, post = spans(log.calls[doubt.tool_call_id])
+    assert (server.start_time_unix_nano, server.end_time_unix_nano) == (BEGUN_NS, BEGUN_NS + 4 * NS_PER_S)
+    assert (post.start_time_unix_nano, post.end_time_unix_nano) == (BEGUN_NS + NS_PER_S, BEGUN_NS + 3 * NS_PER_S)
+    assert stated(server)["exai.swept"].value.bool_value
 
 
-def test_a_clock_that_was_set_back_makes_no_negative_span(made: "Made", of_tests: Source) -> None:
+def test_a_clock_that_was_set_back_makes_no_negative_span(made: "Made") -> None:
     """A span never ends before it began."""
     call = made.call(made.intent(), made.settlement(), made.answer(duration_us=None))
     assert call.answer is not None
     earlier = msgspec.structs.replace(call.answer, at="2026-11-22T16:20:00.000000Z")
-    server = spans(msgspec.structs.replace(call, answer=earlier), of_tests)[0]
-    assert server.start_time == server.end_time
+    server = spans(msgspec.structs.replace(call, answer=earlier))[0]
+    assert server.start_time_unix_nano == server.end_time_unix_nano
+
+
+def test_a_call_has_the_shape_of_its_spans(made: "Made") -> None:
+    """What is counted while nothing is built is what would have been built."""
+    retry = made.intent(2, retry_of=made.attempt_id(1))
+    calls = {
+        Shape(1, 0, 0): made.call(made.answer(zero_reason=ZeroReason.CACHED)),
+        Shape(1, 1, 2): made.call(made.intent(1), made.unsent(1), retry, made.settlement(2), made.answer()),
+        Shape(1, 2, 2): made.call(made.intent(), made.doubt(), made.intent(2), made.refusal(2), made.answer()),
+    }
+    assert list(calls) == [shape(call) for call in calls.values()]
+    assert list(calls) == [counted(spans(call)) for call in calls.values()]
+    assert [sum(each) for each in calls] == [len(spans(call)) for call in calls.values()]
+    with pytest.raises(OpenCallError):
+        shape(made.call(made.intent()))
