@@ -1,8 +1,9 @@
 """What a tool call costs the server's CPU, as a ratio to a bare relay measured beside it in the same run.
 
-A machine's speed drifts by itself, so floor and case take turns in short windows, and the ratio is that of
-neighbours. Said is the lower quartile of the ratios with the whole range beside it: what disturbs a window
-makes it dearer, never cheaper. CPU is that of the server's whole process, as the kernel counts it.
+A machine's speed drifts by itself, so servers take turns in short windows, and figures are of neighbouring
+ones. CPU is that of the server's whole process, as the kernel counts it. A feature's price is what the service
+spends less without it, in turns with the service that has everything. Spans that were dropped cost less than
+spans that arrived, so their number is said.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -22,8 +23,9 @@ import msgspec
 from tests.bench.served import FEATURES
 
 WINDOW_S = 0.5
-PAIRS = 12
+ROUNDS = 12
 CALLERS = (1, 64)
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROMPT = "Say a few words about the sea. " * 8
 _ENVELOPE_CHARS = 64
 _CLOCK_OF_PROCESS = 2  # clock_getcpuclockid(3): the kernel's id of a process's CPU clock is ~pid << 3 | 2
@@ -67,6 +69,12 @@ class Server:
                 await socket.receive()
                 await socket.send_json({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
+    async def spans(self) -> str:
+        """Say what became of the service's spans so far."""
+        async with aiohttp.ClientSession() as http, http.get(self.url.replace("/mcp", "/metrics")) as answer:
+            lines = (await answer.text()).splitlines()
+        return "; ".join(line for line in lines if line.startswith("exai_otlp_spans_"))
+
     async def close(self) -> None:
         """Close the connections."""
         for socket in self._sockets:
@@ -106,23 +114,25 @@ class Server:
         return time.clock_gettime(~self.pid << 3 | _CLOCK_OF_PROCESS)
 
 
-class Ratio(msgspec.Struct, frozen=True):
-    """What case and floor came to, window by window."""
+class Spread(msgspec.Struct, frozen=True):
+    """Figures of neighbouring windows: their lower quartile, and all of them from the least to the most."""
 
-    floor: list[Window]
-    case: list[Window]
+    figures: list[float]
 
     @property
-    def line(self) -> str:
-        """The ratios' lower quartile and range, and the least that each was measured to take."""
-        ratios = [case.cpu_us / floor.cpu_us for floor, case in zip(self.floor, self.case, strict=True)]
-        quartile = statistics.quantiles(ratios, n=4)[0]
-        least_us = [min(window.cpu_us for window in windows) for windows in (self.floor, self.case)]
-        rate = max(window.calls / window.wall_s for window in self.case)
-        return (
-            f"{quartile:5.2f} × the relay ({min(ratios):.2f} to {max(ratios):.2f});"
-            f" relay {least_us[0]:5.0f} µs, case {least_us[1]:5.0f} µs a call; up to {rate:5.0f} calls/s"
-        )
+    def quartile(self) -> float:
+        """The lower quartile: what disturbs a window makes it dearer, never cheaper."""
+        return statistics.quantiles(self.figures, n=4)[0]
+
+    @property
+    def median(self) -> float:
+        """The middle one."""
+        return statistics.median(self.figures)
+
+    @property
+    def range(self) -> str:
+        """The least and the most."""
+        return f"{min(self.figures):.2f} to {max(self.figures):.2f}"
 
 
 @contextlib.asynccontextmanager
@@ -141,17 +151,17 @@ async def program(*words: str, core: int, environ: dict[str, str] | None = None)
         await running.wait()
 
 
-async def measure(floor: Server, case: Server, *, pairs: int, stream: bool, callers: int) -> Ratio:
-    """Let floor and case take turns."""
+async def measure(servers: Sequence[Server], *, rounds: int, stream: bool, callers: int) -> list[list[Window]]:
+    """Let servers take turns; give the windows of each."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        for server in (floor, case):
+        for server in servers:
             await server.connect(http, callers)
             await server.window(WINDOW_S, stream=stream)  # warm
-        found = Ratio([], [])
-        for _ in range(pairs):
-            found.floor.append(await floor.window(WINDOW_S, stream=stream))
-            found.case.append(await case.window(WINDOW_S, stream=stream))
-        for server in (floor, case):
+        found: list[list[Window]] = [[] for _ in servers]
+        for _ in range(rounds):
+            for server, windows in zip(servers, found, strict=True):
+                windows.append(await server.window(WINDOW_S, stream=stream))
+        for server in servers:
             await server.close()
     return found
 
@@ -163,30 +173,55 @@ async def main(arguments: argparse.Namespace) -> None:
     os.sched_setaffinity(0, {load})
     async with contextlib.AsyncExitStack() as stack:
         _, port = await stack.enter_async_context(program("tests.bench.upstream", core=load))
-        upstream = f"http://127.0.0.1:{port}/v1"
-        relay = await stack.enter_async_context(program("tests.bench.relay", upstream, core=served))
-        floor = Server("relay", *relay)
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-        for without in [None, *([] if arguments.all_on else FEATURES)]:
+        upstream, environ = f"http://127.0.0.1:{port}/v1", {ENDPOINT: f"http://127.0.0.1:{port}"}
+
+        async def served_by(stack: contextlib.AsyncExitStack, *without: str) -> Server:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            words = ("tests.bench.served", upstream, folder, *([without] if without else ()))
-            async with program(*words, core=served, environ=environ) as found:
-                case = Server(f"without {without}" if without else "everything on", *found)
-                await _say(arguments, floor, case, is_whole=without is None)
+            words = ("tests.bench.served", upstream, folder, *without)
+            return Server(
+                "service", *await stack.enter_async_context(program(*words, core=served, environ=environ))
+            )
+
+        relay = Server(
+            "relay", *await stack.enter_async_context(program("tests.bench.relay", upstream, core=served))
+        )
+        whole = await served_by(stack)
+        for stream, callers in [(stream, callers) for stream in (False, True) for callers in CALLERS]:
+            floor, case = await measure((relay, whole), rounds=arguments.rounds, stream=stream, callers=callers)
+            _say_ratio(floor, case, kind="200 chunks" if stream else "plain", callers=callers)
+        _say(await whole.spans())
+        for feature in () if arguments.all_on else FEATURES:
+            async with contextlib.AsyncExitStack() as inner:
+                without = await served_by(inner, feature)
+                of = await measure(
+                    (relay, whole, without), rounds=arguments.rounds, stream=False, callers=CALLERS[-1]
+                )
+                _say_price(feature, *of)
 
 
-async def _say(arguments: argparse.Namespace, floor: Server, case: Server, *, is_whole: bool) -> None:
-    """Measure the whole at every load, and what lacks a feature at one: plain calls, 64 at once."""
-    loads = [(stream, callers) for stream in (False, True) for callers in CALLERS]
-    for stream, callers in loads if is_whole else loads[1:2]:
-        found = await measure(floor, case, pairs=arguments.pairs, stream=stream, callers=callers)
-        kind = "200 chunks" if stream else "plain"
-        sys.stdout.write(f"{case.name:26} {kind:10} {callers:2} at once: {found.line}\n")
-        sys.stdout.flush()
+def _say_ratio(floor: list[Window], case: list[Window], *, kind: str, callers: int) -> None:
+    ratio = Spread([high.cpu_us / low.cpu_us for low, high in zip(floor, case, strict=True)])
+    least_us = [min(window.cpu_us for window in windows) for windows in (floor, case)]
+    rate = max(window.calls / window.wall_s for window in case)
+    _say(
+        f"everything on, {kind:10} {callers:2} at once: {ratio.quartile:5.2f} × the relay ({ratio.range});"
+        f" relay {least_us[0]:.0f} µs, service {least_us[1]:.0f} µs a call; up to {rate:.0f} calls/s"
+    )
+
+
+def _say_price(feature: str, floor: list[Window], whole: list[Window], without: list[Window]) -> None:
+    rounds = list(zip(floor, whole, without, strict=True))
+    price = Spread([(all_on.cpu_us - off.cpu_us) / low.cpu_us for low, all_on, off in rounds])
+    _say(f"{feature:17} costs {price.median:5.2f} × the relay ({price.range}), plain, {CALLERS[-1]} at once")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="windows of each kind")
-    parser.add_argument("--all-on", action="store_true", help="measure no case without a feature")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="windows of each kind")
+    parser.add_argument("--all-on", action="store_true", help="price no feature")
     asyncio.run(main(parser.parse_args()))
