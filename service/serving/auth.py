@@ -1,5 +1,6 @@
 """Who calls: a token is turned into a caller, or into a refusal that takes the same path for every stranger."""
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -15,7 +16,10 @@ CALL = "call"
 READ = "read"
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="exai"'}
 """The headers that every answer with status 401 must carry."""
+READER_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="exai", Basic realm="EXAI: the token is the password"'}
+"""The same where people read: a browser asks for a password, and shows the page."""
 _BEARER = "bearer"
+_BASIC = "basic"
 _QUERY_NAMES = frozenset(
     ("token", "access_token", "auth_token", "authorization", "bearer", "jwt", "api_key", "apikey", "exai_ws_token")
 )
@@ -87,6 +91,20 @@ def bearer(header: str | None) -> str | None:
         return None
     kind, _, token = header.strip().partition(" ")
     return token.strip() or None if kind.lower() == _BEARER else None
+
+
+def readers_token(header: str | None) -> str | None:
+    """Take the token out of an Authorization header of either kind; of Basic it is the password, for any name.
+
+    Never for an upgrade: a browser sends a password by itself, a Bearer token it does not.
+    """
+    kind, _, sent = (header or "").strip().partition(" ")
+    if kind.lower() != _BASIC:
+        return bearer(header)
+    try:
+        return base64.b64decode(sent.strip(), validate=True).decode().partition(":")[2] or None
+    except ValueError:
+        return None
 
 
 def names_token(query_names: Iterable[str]) -> bool:

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.errors import UnauthorizedError
 from service.loopback import is_loopback
-from service.serving.auth import CHALLENGE, LOCAL, READ, Caller, Tokens, bearer
+from service.serving.auth import LOCAL, READ, READER_CHALLENGE, Caller, Tokens, readers_token
 from service.serving.keys import CALLER
 from service.serving.quiet import QuietLog
 from service.web.hosts import Hosts, split
@@ -87,9 +87,12 @@ def _reader(request: web.Request, tokens: Tokens, *, is_bound_to_loopback: bool)
     if header is None and is_bound_to_loopback and _comes_from_here(request):
         return LOCAL
     try:
-        caller = tokens.caller(bearer(header))
+        caller = tokens.caller(readers_token(header))
     except UnauthorizedError as error:
-        raise web.HTTPUnauthorized(text=f"{error.message} {error.remedy}", headers=CHALLENGE) from None
+        in_a_browser = "In a browser give it as the password; any name will do."
+        raise web.HTTPUnauthorized(
+            text=f"{error.message} {error.remedy} {in_a_browser}", headers=READER_CHALLENGE
+        ) from None
     if READ not in caller.scopes:
         raise web.HTTPForbidden(text="This token may not read. Use one with the scope read.")
     return caller

@@ -1,5 +1,6 @@
 """Bad input: each fault gets its typed error and a remedy, makes no entry, and leaves the session usable."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -235,6 +236,7 @@ async def test_a_strangers_page_reaches_nothing(
         ("", None, 401, "EXAI_WS_TOKEN"),
         ("", "Bearer wrong-token-of-characters", 401, "EXAI_WS_TOKEN"),
         ("", f"Basic {TOKEN}", 401, "EXAI_WS_TOKEN"),
+        ("", f"Basic {base64.b64encode(f'me:{TOKEN}'.encode()).decode()}", 401, "EXAI_WS_TOKEN"),
         (f"?token={TOKEN}", None, 400, "Authorization: Bearer"),
         (f"?access_token={TOKEN}", f"Bearer {TOKEN}", 400, "Authorization: Bearer"),
         ("", f"Bearer {TOKEN}", 101, ""),

@@ -1,5 +1,6 @@
 """The guard, over real sockets: no stranger's page, no rebound name, no reader without the right."""
 
+import base64
 import logging
 
 import pytest
@@ -95,6 +96,27 @@ async def test_off_loopback(guarded: GuardedApp, path: str) -> None:
             assert "WWW-Authenticate: Bearer" in answer.text
         assert ["unauthorized"] * 3 == behind.reasons
         assert [] == behind.reached
+
+
+def basic(name: str, password: str) -> str:
+    """Write the header that a browser sends when it was asked for a password."""
+    return f"Authorization: Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+async def test_a_browser_gives_the_token_as_a_password(guarded: GuardedApp) -> None:
+    """For any name; a wrong password, or what is none, is refused like a wrong token."""
+    async with guarded(token=TOKEN, is_bound_to_loopback=False) as behind:
+        for name in ("", "me"):
+            assert (await behind.write("/echo", basic(name, TOKEN))).text.endswith("default")
+        for header in (
+            basic(TOKEN, ""),
+            basic("me", "wrong"),
+            "Authorization: Basic",
+            "Authorization: Basic \xff",
+        ):
+            answer = await behind.write("/echo", header)
+            assert 401 == answer.status
+            assert 'Basic realm="EXAI: the token is the password"' in answer.text
 
 
 async def test_open_paths(guarded: GuardedApp) -> None:
