@@ -40,7 +40,8 @@ def _rows(path: Path) -> tuple[Row, ...]:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of too many digits is a plain ValueError
-        raise _refused(str(path), f"this is no TOML: {error}", "Repair the line that it names") from error
+        remedy = "Repair the line that it names, or what is not closed before the end"
+        raise _refused(str(path), f"this is no TOML: {error}", remedy) from error
     try:
         rows = parse_rows(document)
         _check_hosts(rows)

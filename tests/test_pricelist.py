@@ -57,6 +57,11 @@ def test_an_override_replaces_and_adds(file: Path) -> None:
             "output = 1.5",
             "price row 2 (kimi-two): Expected `str | null`, got `float` - at `$.output`",
         ),
+        (
+            '"kimi-two"',
+            '""',
+            "price row 2 (): Expected `str` of length >= 1 - at `$.model`",
+        ),
         ('output = "1"', "", f"{BAD_LABEL}: uncached_input and output must be stated, or tiers"),
         ('"8"', '"-8"', f"{BAD_LABEL}: uncached_input = '-8' is no decimal with at most 6 digits after the point"),
         (

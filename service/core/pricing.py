@@ -23,6 +23,7 @@ _TIERS_MAX = 16
 _ROWS_REMEMBERED = 1024  # what follows from a row alone is worked out once, not with every call
 _CLASSES = ("uncached_input", "cached_input", "cache_write", "output")
 Size = Annotated[int, msgspec.Meta(ge=1)]
+Stated = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class PriceTableError(ValueError):
@@ -70,7 +71,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     provider: str
     host: str
-    model: str
+    model: Stated
     reports: tuple[str, ...] = ()
     currency: str
     uncached_input: str | None = None
@@ -81,7 +82,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tiers: Annotated[tuple[Tier, ...], msgspec.Meta(max_length=_TIERS_MAX)] = ()
     valid_from: str | None = None
     valid_to: str | None = None
-    source: str
+    source: Stated
 
     @property
     def names(self) -> frozenset[str]:
