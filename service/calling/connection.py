@@ -21,6 +21,7 @@ from service.core.redact import redacted
 from service.core.words import DoubtCause
 
 HEAD_BYTES_MAX = 64 * 2**10
+LOOSE_BYTES_MAX = 2 * HEAD_BYTES_MAX  # between two pieces of a body: a head, chunks' sizes, trailers
 ERROR_CHARS_MAX = 200
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 _ENCODINGS = {"gzip": _GZIP_WBITS, "x-gzip": _GZIP_WBITS, "deflate": zlib.MAX_WBITS}
@@ -72,6 +73,8 @@ class Connection(asyncio.Protocol):
         self._answer: _Answer | None = None
         self._resumed: asyncio.Future[None] | None = None  # there while the transport's buffer is full
         self._is_clean = True
+        self._session: ssl.SSLObject | None = None
+        self._has_ended = False  # the peer said so: a FIN, or under TLS a close_notify
 
     @property
     def is_free(self) -> bool:
@@ -110,7 +113,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note who is there."""
         self._transport = cast("asyncio.Transport", transport)
-        self.tls = _tls_peer(transport.get_extra_info("ssl_object"))
+        self._session = transport.get_extra_info("ssl_object")
+        self.tls = _tls_peer(self._session)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
@@ -132,7 +136,8 @@ class Connection(asyncio.Protocol):
             self._finish(answer)
 
     def eof_received(self) -> None:
-        """Let the transport close; `connection_lost` says the rest."""
+        """Note that the peer ended it on purpose; `connection_lost` says the rest."""
+        self._has_ended = self._session is None or _is_closed(self._session)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way."""
@@ -140,7 +145,7 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         answer = self._answer
         if answer is not None:
-            answer.cut(exc)
+            answer.cut(exc if exc is not None or self._has_ended else ConnectionError("broken off"))
             self._finish(answer)
 
     def _finish(self, answer: "_Answer") -> None:
@@ -164,6 +169,7 @@ class _Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
         self._head_bytes = 0
+        self._loose_bytes = 0
         self._status = 0
         self._has_head = False
         self._told_head = False
@@ -185,8 +191,10 @@ class _Answer:
             if not self._is_whole:
                 self._fail(DoubtCause.STREAM_CUT if self._has_head else DoubtCause.UNREADABLE_ANSWER, error)
             self._has_more = True
-        if not self._has_head and self._failure is None:
-            self._count(len(data))
+        self._loose_bytes = 0 if self._pieces else self._loose_bytes + len(data)
+        if self._loose_bytes > LOOSE_BYTES_MAX and not self._is_whole:
+            cause = DoubtCause.STREAM_CUT if self._has_head else DoubtCause.UNREADABLE_ANSWER
+            self._fail(cause, ValueError("too much that is no body"))
         try:
             self._pass_on()
         except LostError as lost:
@@ -222,6 +230,8 @@ class _Answer:
         if self._is_whole:
             self._has_more = True
             return
+        if self._failure is not None:
+            return
         self._status = self._parser.get_status_code()
         if self._status < HTTPStatus.OK:  # 100 Continue, 103 Early Hints: the answer itself is still to come
             return
@@ -235,8 +245,10 @@ class _Answer:
         """Keep a piece until all that came with it was read."""
         if self._is_whole:
             self._has_more = True
-        else:
+        elif self._has_head:
             self._pieces.append(piece)
+        else:
+            self._fail(DoubtCause.UNREADABLE_ANSWER, ValueError("an interim answer has a body"))
 
     def on_message_complete(self) -> None:
         """Note the end; after an interim answer the real one begins."""
@@ -256,7 +268,7 @@ class _Answer:
             self._fail(DoubtCause.UNREADABLE_ANSWER, ValueError("the answer's head is too large"))
 
     def _pass_on(self) -> None:
-        if self._has_head and not self._told_head and self._failure is None:
+        if self._has_head and not self._told_head:
             self._told_head = True
             self._taker.headed(Head(status=self._status, headers=tuple(self._headers), tls=self._tls))
         if self._pieces:
@@ -271,6 +283,9 @@ class _Answer:
         """Unpack a little at a time: the taker says when it is too much."""
         self._was_packed = True
         while body:
+            if self._unpacker.eof:
+                self._fail(DoubtCause.STREAM_CUT, ValueError("something follows the packed body"))
+                return
             try:
                 piece = self._unpacker.decompress(body, HEAD_BYTES_MAX)
             except zlib.error as error:
@@ -278,7 +293,7 @@ class _Answer:
                 return
             if piece:
                 self._taker.received(piece)
-            body = self._unpacker.unconsumed_tail
+            body = self._unpacker.unconsumed_tail or self._unpacker.unused_data
 
     def _fail(self, cause: DoubtCause, error: Exception) -> None:
         if self._failure is None:
@@ -302,3 +317,13 @@ def _tls_peer(session: ssl.SSLObject | None) -> TlsPeer | None:
         subject=redacted(", ".join(names), chars_max=ERROR_CHARS_MAX),
         fingerprint=hashlib.sha256(raw).hexdigest(),
     )
+
+
+def _is_closed(session: ssl.SSLObject) -> bool:
+    """Say whether the peer ended the session itself; a network's end alone may have cut it."""
+    try:
+        return not session.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

@@ -8,28 +8,23 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
 from typing import Protocol
-from urllib.parse import quote, urlsplit
 
 import aiohappyeyeballs
 import msgspec
 
-from service import VERSION
 from service.calling.connection import ERROR_CHARS_MAX, Connection, Head, LostError
+from service.calling.request import Target, pieces_of, request_head, target_of
 from service.core.redact import MASK, redacted
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.core.words import DoubtCause, UnsentReason
 
-USER_AGENT = f"exai/{VERSION}"
 # Both providers' servers keep an idle connection for a minute or more. Used again within seconds, none is
 # closed in the moment it is used, which would leave an attempt in doubt.
 IDLE_S = 4.0
 IDLE_MAX = 64
-_PIECE_BYTES = 256 * 2**10
 _NEXT_ADDRESS_S = 0.25  # source: RFC 8305, section 5
-_PORTS = {"http": 80, "https": 443}
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,21 +67,6 @@ class UnsentError(Exception):
         return cls(reason, "stopped before anything was sent")
 
 
-class _Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a base URL leads: an origin to connect to, and what every request's head to it begins with."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    shown: str
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        """What a connection is good for."""
-        return self.scheme, self.host, self.port
-
-
 class Wire:
     """Sends requests. Made on a running loop; `close` ends its connections.
 
@@ -112,10 +92,11 @@ class Wire:
         self._tls = tls
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[str, Target] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def exchange(self, wallet: Wallet, prepared: Prepared, watcher: Watcher) -> None:
         """Send a request and give its answer to the watcher, to the last byte.
@@ -124,10 +105,16 @@ class Wire:
             UnsentError: not one byte left.
             LostError: the answer did not come, or not to its end.
         """
-        target = self._target(wallet.base_url)
-        head = _head(target, wallet, prepared)
+        try:
+            target = self._target(wallet.base_url)
+            head = request_head(target, wallet.key.reveal(), prepared)
+        except ValueError as error:  # a host that is no name, a value that no header can carry
+            raise UnsentError(UnsentReason.SERVICE_FAILED, _said(error)) from error
         began = self._loop.time()
         connection = self._free(target) or await self._connect(target)
+        if self._is_closed:
+            connection.abort()
+            raise UnsentError.interrupted(DoubtCause.STOPPING)
         exchange = _Exchange(
             watcher,
             connection,
@@ -149,6 +136,7 @@ class Wire:
 
     async def close(self) -> None:
         """Close every connection; what is under way is lost."""
+        self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         for connection in (*self._busy, *(free for idle in self._idle.values() for free in idle)):
@@ -156,13 +144,13 @@ class Wire:
         self._idle.clear()
         await asyncio.sleep(0)  # the transports say goodbye in the loop's next turn
 
-    def _target(self, base_url: str) -> _Target:
+    def _target(self, base_url: str) -> Target:
         target = self._targets.get(base_url)
         if target is None:
-            target = self._targets[base_url] = _target(base_url)
+            target = self._targets[base_url] = target_of(base_url)
         return target
 
-    def _free(self, target: _Target) -> Connection | None:
+    def _free(self, target: Target) -> Connection | None:
         """Take the idle connection that was used last, if it may serve again."""
         idle = self._idle.get(target.origin)
         now = self._loop.time()
@@ -173,7 +161,7 @@ class Wire:
             connection.abort()
         return None
 
-    def _keep(self, target: _Target, connection: Connection) -> None:
+    def _keep(self, target: Target, connection: Connection) -> None:
         """Let a clean connection wait for the next request."""
         idle = self._idle.setdefault(target.origin, [])
         if len(idle) >= IDLE_MAX or not connection.is_free:
@@ -195,7 +183,7 @@ class Wire:
         if any(self._idle.values()):
             self._sweeping = self._loop.call_later(self._idle_s, self._sweep)
 
-    async def _connect(self, target: _Target) -> Connection:
+    async def _connect(self, target: Target) -> Connection:
         """Open a connection.
 
         Raises:
@@ -270,12 +258,13 @@ class _Exchange:
         """
         self._watcher.connected()
         self._expect(self._deadlines.first_byte_s, DoubtCause.FIRST_BYTE_TIMEOUT)
-        pieces = _pieces(body)
+        pieces = pieces_of(body)
         self._connection.begin(head + next(pieces), self)
         self._watcher.sent()
         for piece in pieces:
             await self._connection.drained()
             if self._end.done():
+                self._connection.abort()  # the rest of the request is still owed on it
                 break
             self._connection.write(piece)
         await self._end
@@ -283,7 +272,7 @@ class _Exchange:
     def release(self) -> None:
         """Let go of the timer, and of an end that nobody waited for."""
         self._stop_timer()
-        if self._end.done() and not self._end.cancelled():
+        if not self._end.cancel() and not self._end.cancelled():
             self._end.exception()
 
     def headed(self, head: Head) -> None:
@@ -327,47 +316,6 @@ class _Exchange:
             return
         self.ended(LostError(self._overtime, f"no whole answer in time ({self._overtime.replace('_', ' ')})"))
         self._connection.abort()
-
-
-def _target(base_url: str) -> _Target:
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    port = parts.port or _PORTS[parts.scheme]
-    if port != _PORTS[parts.scheme]:
-        shown = f"{shown}:{port}"
-    return _Target(scheme=parts.scheme, host=host, port=port, path=quote(parts.path, safe="/%:@"), shown=shown)
-
-
-def _head(target: _Target, wallet: Wallet, prepared: Prepared) -> bytes:
-    """Write a request's head.
-
-    Raises:
-        UnsentError: a value would begin a line of its own.
-    """
-    lines = (
-        f"POST {target.path}{prepared.path} HTTP/1.1",
-        f"Host: {target.shown}",
-        f"User-Agent: {USER_AGENT}",
-        "Accept: */*",
-        "Accept-Encoding: identity",  # the bytes that are counted and hashed are the provider's own
-        *(f"{name}: {value}" for name, value in prepared.headers),
-        f"Authorization: Bearer {wallet.key.reveal()}",
-        f"Content-Length: {len(prepared.body)}",
-    )
-    head = "\r\n".join((*lines, "", ""))
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
-        raise UnsentError(UnsentReason.SERVICE_FAILED, "a header's value holds the end of a line")
-    return head.encode("ascii", "strict")
-
-
-def _pieces(body: bytes) -> Iterator[bytes]:
-    """Cut a body: a long prompt must not hold up the loop."""
-    if len(body) <= _PIECE_BYTES:
-        yield body
-        return
-    for start in range(0, len(body), _PIECE_BYTES):
-        yield body[start : start + _PIECE_BYTES]
 
 
 def _said(error: Exception) -> str:

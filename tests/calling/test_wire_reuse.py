@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from asyncio import StreamReader as Reader
 from asyncio import StreamWriter as Writer
 from collections.abc import AsyncIterator
@@ -245,4 +246,43 @@ async def test_a_packed_body_without_an_end_is_lost(server: ServerMaker) -> None
     async with server(repeats(head + packed)) as scripted, wired() as wire:
         with pytest.raises(LostError) as caught:
             await asked(wire, scripted)
+    assert DoubtCause.STREAM_CUT == caught.value.cause
+
+
+async def test_progress_moves_the_idle_deadline(server: ServerMaker) -> None:
+    """A stream whose pieces come in time lives as long as it likes."""
+    steps = 12
+
+    async def script(_reader: Reader, writer: Writer, _request: bytes) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {steps}\r\n\r\n".encode())
+        for _ in range(steps):
+            await asyncio.sleep(0.1)
+            writer.write(b".")
+            await writer.drain()
+
+    async with server(script) as scripted:
+        wire = Wire(Deadlines(idle_s=0.8), idle_s=NEVER_S)
+        assert b"." * steps == await asked(wire, scripted)
+        await wire.close()
+
+
+async def test_a_reset_is_no_end_of_a_body(server: ServerMaker) -> None:
+    """Where the connection's end is the body's, a broken connection is a cut."""
+
+    async def script(_reader: Reader, writer: Writer, _request: bytes) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhi")
+        await writer.drain()
+        await arrived.wait()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    class Noting(Seen):
+        def received(self, chunk: bytes) -> None:
+            super().received(chunk)
+            arrived.set()
+
+    arrived = asyncio.Event()
+    async with server(script) as scripted, wired() as wire:
+        with pytest.raises(LostError) as caught:
+            await asyncio.wait_for(wire.exchange(scripted.wallet(), PREPARED, Noting()), WAIT_S)
     assert DoubtCause.STREAM_CUT == caught.value.cause
