@@ -3,7 +3,8 @@
 A machine's speed drifts by itself, so servers take turns in short windows, and figures are of neighbouring
 ones. CPU is that of the server's whole process, as the kernel counts it. A feature's price is what the service
 spends less without it, in turns with the service that has everything. Spans that were dropped cost less than
-spans that arrived, so their number is said.
+spans that arrived, so their number is said. So is what callers were sent: text that waits while a
+frame leaves goes into the service's next one, the relay makes a frame of every read.
 """
 
 import argparse
@@ -32,11 +33,13 @@ _CLOCK_OF_PROCESS = 2  # clock_getcpuclockid(3): the kernel's id of a process's 
 
 
 class Window(msgspec.Struct, frozen=True):
-    """What one window did: calls, and seconds of the server's CPU and of the wall."""
+    """What one window did: calls, seconds of the server's CPU and of the wall, and what the callers were sent."""
 
     calls: int
     cpu_s: float
     wall_s: float
+    frames: int
+    chars: int
 
     @property
     def cpu_us(self) -> float:
@@ -53,6 +56,8 @@ class Server:
         self.url = f"http://127.0.0.1:{port}/mcp"
         self._sockets: list[aiohttp.ClientWebSocketResponse] = []
         self._next = 0
+        self._frames = 0
+        self._chars = 0
 
     async def connect(self, http: aiohttp.ClientSession, callers: int) -> None:
         """Open the connections, and agree on MCP."""
@@ -84,9 +89,15 @@ class Server:
     async def window(self, seconds: float, *, stream: bool) -> Window:
         """Load the server for some seconds, and until every call that was begun has ended."""
         until = time.monotonic() + seconds
-        cpu_s, wall_s = self._cpu_s(), time.monotonic()
+        cpu_s, wall_s, frames, chars = self._cpu_s(), time.monotonic(), self._frames, self._chars
         counts = await asyncio.gather(*(self._caller(socket, until, stream=stream) for socket in self._sockets))
-        return Window(sum(counts), self._cpu_s() - cpu_s, time.monotonic() - wall_s)
+        return Window(
+            sum(counts),
+            self._cpu_s() - cpu_s,
+            time.monotonic() - wall_s,
+            self._frames - frames,
+            self._chars - chars,
+        )
 
     async def _caller(self, socket: aiohttp.ClientWebSocketResponse, until: float, *, stream: bool) -> int:
         count = 0
@@ -107,6 +118,8 @@ class Server:
         while '"result":' not in said[:_ENVELOPE_CHARS]:
             message = await socket.receive()
             said = message.data if message.type is aiohttp.WSMsgType.TEXT else '"error": the connection was closed'
+            self._frames += 1
+            self._chars += len(said)
             if '"error":' in said[:_ENVELOPE_CHARS] or '"isError":true' in said:
                 raise SystemExit(f"{self.name}: {said[:500]}")
 
@@ -115,24 +128,20 @@ class Server:
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """Figures of neighbouring windows: their lower quartile, and all of them from the least to the most."""
+    """Figures of neighbouring windows."""
 
     figures: list[float]
 
     @property
-    def quartile(self) -> float:
-        """The lower quartile: what disturbs a window makes it dearer, never cheaper."""
-        return statistics.quantiles(self.figures, n=4)[0]
-
-    @property
     def median(self) -> float:
-        """The middle one."""
+        """The middle one: a disturbed window makes a ratio too high, or too low if it was the floor's."""
         return statistics.median(self.figures)
 
     @property
-    def range(self) -> str:
-        """The least and the most."""
-        return f"{min(self.figures):.2f} to {max(self.figures):.2f}"
+    def quartiles(self) -> str:
+        """Between which the middle half lies."""
+        low, _, high = statistics.quantiles(self.figures, n=4)
+        return f"{low:.2f} to {high:.2f}"
 
 
 @contextlib.asynccontextmanager
@@ -203,16 +212,24 @@ def _say_ratio(floor: list[Window], case: list[Window], *, kind: str, callers: i
     ratio = Spread([high.cpu_us / low.cpu_us for low, high in zip(floor, case, strict=True)])
     least_us = [min(window.cpu_us for window in windows) for windows in (floor, case)]
     rate = max(window.calls / window.wall_s for window in case)
+    told = " and ".join(f"{server} {_sent(windows)}" for server, windows in (("relay", floor), ("service", case)))
     _say(
-        f"everything on, {kind:10} {callers:2} at once: {ratio.quartile:5.2f} × the relay ({ratio.range});"
-        f" relay {least_us[0]:.0f} µs, service {least_us[1]:.0f} µs a call; up to {rate:.0f} calls/s"
+        f"everything on, {kind:10} {callers:2} at once: {ratio.median:5.2f} × the relay ({ratio.quartiles});"
+        f" relay {least_us[0]:.0f} µs, service {least_us[1]:.0f} µs a call; up to {rate:.0f} calls/s;"
+        f" a caller is sent by the {told}"
     )
+
+
+def _sent(windows: list[Window]) -> str:
+    calls = sum(window.calls for window in windows)
+    frames, chars = (sum(getattr(window, name) for window in windows) / calls for name in ("frames", "chars"))
+    return f"{frames:.0f} frames of {chars / frames:.0f} characters"
 
 
 def _say_price(feature: str, floor: list[Window], whole: list[Window], without: list[Window]) -> None:
     rounds = list(zip(floor, whole, without, strict=True))
     price = Spread([(all_on.cpu_us - off.cpu_us) / low.cpu_us for low, all_on, off in rounds])
-    _say(f"{feature:17} costs {price.median:5.2f} × the relay ({price.range}), plain, {CALLERS[-1]} at once")
+    _say(f"{feature:17} costs {price.median:5.2f} × the relay ({price.quartiles}), plain, {CALLERS[-1]} at once")
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,6 @@
 """The floor: a bare relay. A frame in by WebSocket, one POST out, the text back; nothing is kept, judged or told.
 
-Both sides are aiohttp, on the loop that the service uses. A stream's bytes are passed on as they come.
+Both sides are aiohttp, on the loop that the service uses. Of a stream each read's text is passed on at once.
 """
 
 import asyncio
@@ -39,11 +39,18 @@ async def _relay(
         if not stream:
             whole = _decode(await answer.read())
             return str(whole["choices"][0]["message"]["content"])
-        parts = []
+        parts, rest = [], b""
         async for chunk in answer.content.iter_any():
-            parts.append(chunk)
-            await socket.send_str(chunk.decode())
-        return b"".join(parts).decode()
+            *events, rest = (rest + chunk).split(b"\n\n")
+            text = "".join(_text(event) for event in events)
+            parts.append(text)
+            await socket.send_str(_encode({"message": text}).decode())
+        return "".join(parts)
+
+
+def _text(event: bytes) -> str:
+    choices = _decode(event[len(b"data: ") :])["choices"] if event.startswith(b"data: {") else []
+    return str(choices[0]["delta"].get("content", "")) if choices else ""
 
 
 async def main(upstream: str) -> None:
