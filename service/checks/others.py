@@ -35,7 +35,7 @@ def wallets(found: Sequence[Wallet], watching: Watching, *, epoch: int) -> tuple
     if not found:
         sentence = "No key is configured, so no provider can be asked; set KIMI_API_KEY or GLM_API_KEY."
         return (Check(name="wallet", state=State.DEGRADED, sentence=sentence),)
-    return tuple(_wallet(one, watching.wallet(one.name), epoch) for one in found)
+    return tuple(_wallet(one, watching.wallet(one.name, one.host), epoch) for one in found)
 
 
 def providers(found: Sequence[Wallet], watching: Watching, *, epoch: int) -> tuple[Check, ...]:
@@ -71,22 +71,22 @@ def clock(now_ns: int, *, last_at: str | None, skews: Mapping[str, Skew]) -> Che
 
 
 def _wallet(one: Wallet, heard: Heard | None, epoch: int) -> Check:
-    answer = heard.answer if heard else None
+    answer, of_key = (heard.answer, heard.of_key) if heard else (None, None)
     state, sentence = State.OK, f"Key {one.fingerprint} for {one.host}: "
     if one.simulated:
         sentence = f"SIMULATED, no money is spent. {sentence}"
-    if answer is None:
+    if of_key is None:
         state = State.UNKNOWN
-        sentence += "the provider has not answered yet, so whether it takes the key is not known."
-    elif isinstance(answer, RefusalEntry) and answer.reason in _KEY_REFUSED:
+        sentence += "no answer has shown yet whether the provider takes the key, so that is not known."
+    elif isinstance(of_key, RefusalEntry) and of_key.reason in _KEY_REFUSED:
         state = State.DEGRADED
-        what, remedy = _KEY_REFUSED[answer.reason]
-        sentence += f"the provider {what} ({_when(answer, epoch)}). {remedy}; the next answer will tell."
-    elif answer.epoch != epoch:
+        what, remedy = _KEY_REFUSED[of_key.reason]
+        sentence += f"the provider {what} ({_when(of_key, epoch)}). {remedy}; the next answer will tell."
+    elif of_key.epoch != epoch:
         state = State.UNKNOWN
-        sentence += f"no answer since the start; the provider took it before ({answer.at})."
+        sentence += f"no answer since the start shows whether the provider takes it; it did before ({of_key.at})."
     else:
-        sentence += f"the provider takes it ({answer.at})."
+        sentence += f"the provider takes it ({of_key.at})."
     detail: Detail = {
         "provider": one.provider,
         "host": one.host,
@@ -107,7 +107,8 @@ def _provider(name: str, heard: Heard | None, epoch: int, *, simulated: bool) ->
         state = State.DEGRADED
         sentence = f"The last {heard.failures} attempts failed. The last of them: {last}. Its receipt says more."
     elif heard.failures:
-        state = State.OK if isinstance(heard.answer, SettlementEntry) else State.UNKNOWN
+        carried = isinstance(heard.answer, SettlementEntry) and heard.answer.epoch == epoch
+        state = State.OK if carried else State.UNKNOWN
         sentence = f"The last attempt failed: {last}. It takes {FAILURES_MAX} in a row to be degraded."
     elif heard.last.epoch != epoch:
         state, sentence = State.UNKNOWN, f"Not asked since the start. The last attempt: {last}."

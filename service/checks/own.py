@@ -11,6 +11,7 @@ from pathlib import Path
 from service.core.times import NS_PER_S, utc_ns
 from service.ledger.feed import Feed
 from service.ledger.ledger import WAITING_MAX, Ledger
+from service.ledger.place import Place
 from service.ledger.sqlite import FILE_NAME
 from service.web.health import Check, Detail, Ready, State
 
@@ -32,31 +33,24 @@ def free_bytes(folder: Path) -> int:
 
 
 class LedgerFile:
-    """The ledger's file, as it was when this was made: what is written to a file that has gone is lost."""
+    """The ledger's file, as it was when this was made: no call is taken once it has gone."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
-        self._was = self._identity()
+        self._folder = folder
+        self._place = Place(folder / FILE_NAME)
 
     @property
     def gone(self) -> bool:
         """Whether it was moved, deleted or replaced since; False if there was none to begin with."""
-        return self._was is not None and self._identity() != self._was
+        return self._place.lost
 
     @property
     def read_only(self) -> bool:
         """Whether its disk may only be read now."""
         try:
-            return bool(os.statvfs(self._path.parent).f_flag & os.ST_RDONLY)
+            return bool(os.statvfs(self._folder).f_flag & os.ST_RDONLY)
         except OSError:
             return False  # a folder that cannot be looked at is told by `gone` and by `disk`
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
 
 def ready(
@@ -117,13 +111,13 @@ def store(ledger: Ledger, file: LedgerFile, *, last_at: str | None, now_ns: int)
 
 
 def _wrong(ledger: Ledger, file: LedgerFile) -> str | None:
-    if ledger.failed:
-        return "The ledger's disk failed; no call is taken. Check the disk, then start the service again."
     if file.gone:
         return (
-            "The ledger's file was moved, deleted or replaced under the service: what is written now is lost."
-            " Stop the service, put the file back, start it again."
+            "The ledger's file was moved, deleted or replaced under the service; no call is taken."
+            " Restore the data folder, the ledger's file and its -wal together; then start the service again."
         )
+    if ledger.failed:
+        return "The ledger's disk failed; no call is taken. Check the disk, then start the service again."
     if ledger.full:
         return "The disk is full: the last write found no room. Free space in the data folder."
     if file.read_only:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,6 +30,8 @@ _REQUEST = frozenset(
         RefusalReason.DUPLICATE_REQUEST,
     }
 )
+# Refusals of the key itself, or of the account behind it.
+_KEY_REFUSALS = frozenset({RefusalReason.AUTHENTICATION, RefusalReason.NO_BALANCE, RefusalReason.QUOTA_EXHAUSTED})
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +40,13 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         last: how the last attempt ended that was not ended here (cancelled, stopped, crashed).
         answer: the provider's last complete answer, a settlement or a refusal; None if there was none.
+        of_key: the last answer that shows whether the key is taken; who is overloaded may not have read it.
         failures: how many attempts in a row, up to the last, failed by the provider or on the way to it.
     """
 
     last: End
     answer: SettlementEntry | RefusalEntry | None
+    of_key: SettlementEntry | RefusalEntry | None
     failures: int
 
 
@@ -64,7 +69,7 @@ class Watching:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._providers: dict[str, Heard] = {}
-        self._wallets: dict[str, Heard] = {}
+        self._wallets: dict[tuple[str, str], Heard] = {}
         self._skews: dict[str, Skew] = {}
         self._last_at: str | None = None
 
@@ -86,10 +91,10 @@ class Watching:
         with self._guard:
             return self._providers.get(name)
 
-    def wallet(self, name: str) -> Heard | None:
-        """Say what last came of attempts with a wallet; None if nothing did."""
+    def wallet(self, name: str, host: str) -> Heard | None:
+        """Say what last came of attempts with a wallet at a host, `Wallet.host`; None if nothing did."""
         with self._guard:
-            return self._wallets.get(name)
+            return self._wallets.get((name, host))
 
     def skews(self, epoch: int) -> dict[str, Skew]:
         """Say how far this machine's clock was off at the last answer of each provider during a start."""
@@ -107,7 +112,8 @@ class Watching:
         elif isinstance(entry, SettlementEntry | RefusalEntry | UnsentEntry | DoubtEntry) and not _is_ours(entry):
             intent = step.call.attempt(entry.attempt_id).intent
             self._providers[intent.provider] = _after(self._providers.get(intent.provider), entry)
-            self._wallets[intent.wallet] = _after(self._wallets.get(intent.wallet), entry)
+            wallet = (intent.wallet, urlsplit(intent.endpoint).netloc.lower())
+            self._wallets[wallet] = _after(self._wallets.get(wallet), entry)
 
 
 def watched(reading: Reading, *, next_index: int) -> Watching:
@@ -141,11 +147,14 @@ def word(end: End) -> str:
 
 
 def _after(before: Heard | None, end: End) -> Heard:
-    answer = before.answer if before else None
+    answer, of_key = (before.answer, before.of_key) if before else (None, None)
+    works = isinstance(end, SettlementEntry) or (isinstance(end, RefusalEntry) and end.reason in _REQUEST)
     if isinstance(end, SettlementEntry | RefusalEntry):
         answer = end
-    works = isinstance(end, SettlementEntry) or (isinstance(end, RefusalEntry) and end.reason in _REQUEST)
-    return Heard(last=end, answer=answer, failures=0 if works else 1 + (before.failures if before else 0))
+        if works or (isinstance(end, RefusalEntry) and end.reason in _KEY_REFUSALS):
+            of_key = end
+    failures = 0 if works else 1 + (before.failures if before else 0)
+    return Heard(last=end, answer=answer, of_key=of_key, failures=failures)
 
 
 def _is_ours(end: End) -> bool:

@@ -11,6 +11,9 @@ from service.errors import InvalidArgumentsError
 from service.ledger.reading import CallFilter, Reading
 
 ZONE_CHARS_MAX = 64
+# What systems keep beside the IANA names: the machine's own zone, copies, and zones that count leap seconds.
+_NO_NAMES = frozenset(("Factory", "localtime", "posixrules"))
+_NO_FOLDERS = ("posix/", "right/")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
@@ -23,7 +26,8 @@ def find_zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     try:
-        if len(name) <= ZONE_CHARS_MAX and _ZONE.fullmatch(name):
+        known = name not in _NO_NAMES and not name.startswith(_NO_FOLDERS)
+        if known and len(name) <= ZONE_CHARS_MAX and _ZONE.fullmatch(name):
             return ZoneInfo(name)
     except (ValueError, KeyError, OSError):  # as the name is unknown, no zone's file, or a folder of them
         pass

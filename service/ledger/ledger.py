@@ -308,6 +308,8 @@ def _fail_seen(future: asyncio.Future[tuple[Step, ...]], error: Exception) -> No
 
 
 def _failure(error: Exception) -> LedgerFailedError:
+    if isinstance(error, StoreBrokenError):  # our own words, fit for everybody
+        return LedgerFailedError(f"the ledger failed: {error}", remedy=error.remedy)
     return LedgerFailedError(
         f"the ledger's disk failed: {type(error).__name__}",
         remedy="Check the disk of the data folder, then start the service again.",

@@ -17,7 +17,7 @@ from service.core.spending import Spending, checked_by, folded
 from service.core.times import utc_ns, utc_text
 from service.errors import StoreError
 from service.ledger.rows import columns
-from service.ledger.sqlite import FILE_NAME, unusable
+from service.ledger.sqlite import FILE_NAME, refuse_other_schema, unusable
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums
 from service.ledger.sums import spending_query, spending_row
 from service.ledger.verdicts import (
@@ -101,7 +101,8 @@ class Reading:
     """A reader of one data folder. Its methods block and may be called from any thread.
 
     Raises:
-        StoreError: the folder holds no ledger; from every method, the file cannot be read.
+        StoreError: the folder holds no ledger; from every method, the file cannot be
+            read or is of another version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -128,8 +129,11 @@ class Reading:
 
         While it lasts the writer goes on, but its write-ahead log cannot be emptied.
         """
-        with self._connection():
-            yield
+        try:
+            with self._connection():
+                yield
+        except apsw.Error as error:
+            raise unusable(self._path, error) from error
 
     def head(self) -> Head:
         """Say where the log stands."""
@@ -295,11 +299,20 @@ class Reading:
         """Give this thread's own connection: a connection shared by threads would share snapshots too."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            connection.execute("PRAGMA query_only = ON")
+            connection = self._local.connection = self._connect()
             with self._guard:
                 self._all.append(connection)
+        return connection
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            connection.execute("PRAGMA query_only = ON")
+            refuse_other_schema(connection, self._path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -17,6 +17,7 @@ import msgspec
 from service import VERSION
 from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
 from service.ledger import rows as views
+from service.ledger.place import Place
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
 
 SCHEMA_VERSION = 1
@@ -167,6 +168,7 @@ class SqliteStore:
             self._connection = self._open()
             self.origin, self.epoch = self._begin_epoch(new_origin)
             self.next_index = self._next_index()
+            self._place = Place(self.path)  # only now: the first commit has made the log
         except apsw.Error as error:
             self._closing.close()
             raise unusable(self.path, error) from error
@@ -185,6 +187,7 @@ class SqliteStore:
             executemany(_PUT_CALL, map(msgspec.structs.astuple, rows.calls))
             executemany(_PUT_ATTEMPT, map(msgspec.structs.astuple, rows.attempts))
             executemany(_ADD_ROLLUP, (_values(*rollup) for rollup in rows.rollups))
+            self._refuse_lost()
             execute("COMMIT")
         except apsw.FullError as error:
             if self._connection.in_transaction:
@@ -213,13 +216,26 @@ class SqliteStore:
         """Checkpoint, close the file, release the folder; the latter whatever becomes of the former."""
         self._closing.close()
 
+    def _refuse_lost(self) -> None:
+        """Find out before a commit whether the next start would see it: SQLite writes on without a word.
+
+        Raises:
+            StoreBrokenError: it would not; its text names no path.
+        """
+        if self._place.lost:
+            raise StoreBrokenError(
+                "the ledger's file was moved, deleted or replaced",
+                remedy="Restore the data folder, the ledger's file and its -wal together; then start again.",
+            )
+
     def _open(self) -> apsw.Connection:
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._closing.callback(connection.close)
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        self._refuse_later(connection)  # before anything is written
+        if connection.pragma("user_version") != 0:  # 0 is new
+            refuse_other_schema(connection, self.path)  # before anything is written
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
@@ -234,21 +250,6 @@ class SqliteStore:
                 connection.pragma("user_version", SCHEMA_VERSION)
         return connection
 
-    def _refuse_later(self, connection: apsw.Connection) -> None:
-        version = connection.pragma("user_version")
-        if version in {0, SCHEMA_VERSION}:
-            return
-        try:
-            writer = connection.execute("SELECT value FROM meta WHERE key = 'program'").get
-        except apsw.SQLError:  # another schema may keep it elsewhere
-            writer = None
-        named = f"version {writer} of this program" if writer else "another version of this program"
-        raise StoreError(
-            f"{self.path} has schema version {version}, written by {named};"
-            f" this one, {VERSION}, knows {SCHEMA_VERSION}",
-            remedy="Start the version that wrote it, or set EXAI_DATA_DIR to a new folder.",
-        )
-
     def _begin_epoch(self, new_origin: str) -> tuple[str, int]:
         """Number this opening, at once: an epoch without an entry does no harm, one used twice would."""
         with self._connection as connection:
@@ -261,6 +262,28 @@ class SqliteStore:
     def _next_index(self) -> int:
         last = self._connection.execute('SELECT max("index") FROM entries').get
         return 0 if last is None else int(last) + 1
+
+
+def refuse_other_schema(connection: apsw.Connection, path: Path) -> None:
+    """Refuse a file whose tables may mean something else than ours.
+
+    Raises:
+        StoreError: another version wrote it, or it has no tables yet.
+    """
+    version = connection.pragma("user_version")
+    if version == SCHEMA_VERSION:
+        return
+    if version == 0:
+        raise StoreError(f"{path} holds no ledger", remedy="Start the service once: `exai serve`.")
+    try:
+        writer = connection.execute("SELECT value FROM meta WHERE key = 'program'").get
+    except apsw.SQLError:  # another schema may keep it elsewhere
+        writer = None
+    named = f"version {writer} of this program" if writer else "another version of this program"
+    raise StoreError(
+        f"{path} has schema version {version}, written by {named}; this one, {VERSION}, knows {SCHEMA_VERSION}",
+        remedy="Start the version that wrote it, or set EXAI_DATA_DIR to a new folder.",
+    )
 
 
 def unusable(path: Path, error: apsw.Error) -> StoreError:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import os
 import secrets
 import signal
 import sys
@@ -106,8 +107,10 @@ async def _serve(port: int, books_file: Path | None, *, until_eof: bool) -> None
 
 
 def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    while sys.stdin.buffer.read(1024):
-        pass
+    # Not `sys.stdin.buffer`: its lock, held by a thread that waits, is fatal to an interpreter that ends.
+    with contextlib.suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
     with contextlib.suppress(RuntimeError):  # the loop has ended before the input did
         loop.call_soon_threadsafe(stop.set)
 

@@ -20,6 +20,7 @@ AT = "2026-11-22T16:21:00.000000Z"
 AT_NS = utc_ns(AT)
 KEY = "sk-canary-0123456789"
 KIMI = wallet(load_providers()["kimi"], KEY, base_url="https://api.moonshot.ai/v1", name="kimi-main")
+CHINA = wallet(load_providers()["kimi"], KEY, base_url="https://API.moonshot.cn:443/v1", name="kimi-main")
 PLAYED = wallet(load_providers()["kimi"], "sim-a", base_url="http://127.0.0.1:9/v1", name="kimi-main")
 
 
@@ -76,6 +77,61 @@ def test_a_key_that_was_refused_is_degraded_until_an_answer_takes_it(
     assert State.OK is found.state
 
 
+NOT_OF_THE_KEY = (
+    RefusalReason.PROVIDER_ERROR,
+    RefusalReason.OVERLOADED,
+    RefusalReason.RATE_LIMITED,
+    RefusalReason.PERMISSION,
+)
+REQUEST = (
+    RefusalReason.INVALID_REQUEST,
+    RefusalReason.UNKNOWN_MODEL,
+    RefusalReason.CONTEXT_TOO_LONG,
+    RefusalReason.CONTENT_FILTERED,
+    RefusalReason.DUPLICATE_REQUEST,
+)
+
+
+@pytest.mark.parametrize("reason", NOT_OF_THE_KEY)
+def test_an_answer_that_does_not_show_the_key_changes_nothing(
+    hearing: "Hearing", made: "Made", reason: RefusalReason
+) -> None:
+    """Whoever is too busy may not have read the key: what was known before stays, good, bad or nothing."""
+    states = []
+    for end in (made.refusal(reason=reason), made.settlement(), made.refusal(reason=RefusalReason.AUTHENTICATION)):
+        hearing.hear(end)
+        hearing.hear(made.refusal(reason=reason))
+        (found,) = others.wallets((KIMI,), hearing.watching, epoch=1)
+        states.append(found.state)
+        assert f"refused, {reason}" == found.detail["last_answer"]
+    assert [State.UNKNOWN, State.OK, State.DEGRADED] == states
+
+
+@pytest.mark.parametrize("reason", REQUEST)
+def test_a_key_whose_request_was_at_fault_is_taken(
+    hearing: "Hearing", made: "Made", reason: RefusalReason
+) -> None:
+    """Who finds a fault in the request has read the key."""
+    hearing.hear(made.refusal(reason=RefusalReason.AUTHENTICATION))
+    hearing.hear(made.refusal(reason=reason))
+    (found,) = others.wallets((KIMI,), hearing.watching, epoch=1)
+    assert State.OK is found.state
+
+
+def test_every_refusal_is_judged() -> None:
+    """A new reason must be put somewhere: refusing the key, showing that it was read, or neither."""
+    refused = {RefusalReason.AUTHENTICATION, RefusalReason.NO_BALANCE, RefusalReason.QUOTA_EXHAUSTED}
+    assert set(RefusalReason) == refused | {*NOT_OF_THE_KEY, *REQUEST}
+
+
+def test_a_new_host_begins_with_nothing(hearing: "Hearing", made: "Made") -> None:
+    """What one host said of a key is no word of another's, whatever the wallet is called."""
+    hearing.hear(made.refusal(reason=RefusalReason.AUTHENTICATION))
+    hearing.hear(made.settlement(), endpoint=f"{CHINA.base_url}/chat/completions")
+    here, there, new = others.wallets((KIMI, CHINA, PLAYED), hearing.watching, epoch=1)
+    assert [State.DEGRADED, State.OK, State.UNKNOWN] == [here.state, there.state, new.state]
+
+
 def test_a_key_that_worked_before_the_start_is_unknown(hearing: "Hearing", made: "Made") -> None:
     """Good news gets old; when it was is said."""
     hearing.hear(made.settlement())
@@ -90,7 +146,7 @@ def test_a_simulators_key_says_so(hearing: "Hearing", made: "Made") -> None:
     for _ in range(2):
         (found,) = others.wallets((PLAYED,), hearing.watching, epoch=1)
         assert found.sentence.startswith("SIMULATED")
-        hearing.hear(made.settlement())
+        hearing.hear(made.settlement(), endpoint=f"{PLAYED.base_url}/chat/completions")
 
 
 def test_a_provider_that_was_not_asked_is_not_called_well(hearing: "Hearing") -> None:
@@ -117,6 +173,19 @@ def test_a_provider_that_never_answered_is_not_carried(hearing: "Hearing", made:
     hearing.hear(made.unsent())
     (found,) = others.providers((KIMI,), hearing.watching, epoch=1)
     assert State.UNKNOWN is found.state
+
+
+def test_a_provider_is_not_carried_by_an_earlier_start(hearing: "Hearing", made: "Made") -> None:
+    """Good news of an earlier start carries no failure, neither of then nor of now; bad news stays."""
+    hearing.hear(made.settlement())
+    for epoch, state in ((1, State.UNKNOWN), (2, State.UNKNOWN), (2, State.DEGRADED)):
+        hearing.hear(made.unsent(), epoch=epoch)
+        (found,) = others.providers((KIMI,), hearing.watching, epoch=2)
+        assert state is found.state
+    hearing.hear(made.settlement(), epoch=2)
+    hearing.hear(made.unsent(), epoch=2)
+    (found,) = others.providers((KIMI,), hearing.watching, epoch=2)
+    assert State.OK is found.state
 
 
 @pytest.mark.parametrize(

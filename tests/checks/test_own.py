@@ -100,7 +100,7 @@ async def test_a_disk_that_failed_is_seen(file: own.LedgerFile) -> None:
 async def test_a_ledger_whose_file_has_gone_is_seen(
     file: own.LedgerFile, tmp_path: Path, away: "Callable[[Path], object]"
 ) -> None:
-    """What is written to a deleted or moved file is lost; another file in its place is not the same."""
+    """Nothing is written to a deleted or moved file; another file in its place is not the same."""
     async with rig() as lab:
         ready = own.ready(lab.ledger, tmp_path, is_stopping=lambda: False)
         assert (True, []) == ready()
@@ -108,7 +108,7 @@ async def test_a_ledger_whose_file_has_gone_is_seen(
         away(tmp_path / FILE_NAME)
         for _ in range(2):
             found = look(lab.ledger, file)
-            assert (State.DEGRADED, True) == (found.state, "lost" in found.sentence)
+            assert (State.DEGRADED, True) == (found.state, "no call is taken" in found.sentence)
             is_ready, (reason,) = ready()
             assert (False, True) == (is_ready, "see /health" in reason)
             (tmp_path / "other").rename(tmp_path / FILE_NAME)

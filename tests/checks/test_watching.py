@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.checks.conftest import Hearing
     from tests.conftest import Made
 
+HOST = "api.moonshot.ai"
 DATE = "Sun, 22 Nov 2026 16:20:15 GMT"
 
 
@@ -33,7 +34,7 @@ def test_nothing_heard_is_nothing(hearing: "Hearing") -> None:
     assert (None, None, None, {}) == (
         watching.last_at,
         watching.provider("kimi"),
-        watching.wallet("kimi-main"),
+        watching.wallet("kimi-main", HOST),
         watching.skews(1),
     )
 
@@ -81,7 +82,7 @@ def test_an_answer_outlives_a_lost_one(hearing: "Hearing", made: "Made") -> None
     """The last answer stays the last answer while attempts after it fail without one."""
     hearing.hear(made.refusal(reason=RefusalReason.AUTHENTICATION))
     hearing.hear(made.doubt())
-    found = hearing.watching.wallet("kimi-main")
+    found = hearing.watching.wallet("kimi-main", HOST)
     assert found is not None
     assert found.answer is not None
     assert ("refused, authentication", "in doubt, stream_cut") == (word(found.answer), word(found.last))
@@ -92,7 +93,11 @@ def test_wallets_and_providers_are_kept_apart(hearing: "Hearing", made: "Made") 
     hearing.hear(made.settlement())
     hearing.hear(made.refusal(), wallet="kimi-other")
     watching = hearing.watching
-    main, other, kimi = watching.wallet("kimi-main"), watching.wallet("kimi-other"), watching.provider("kimi")
+    main, other, kimi = (
+        watching.wallet("kimi-main", HOST),
+        watching.wallet("kimi-other", HOST),
+        watching.provider("kimi"),
+    )
     assert main is not None
     assert other is not None
     assert (0, 1, other.last) == (main.failures, other.failures, kimi and kimi.last)

@@ -2,10 +2,14 @@
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.app import running
+from service.environment import load
+from service.equipment import load_providers
 from tests.journeys.conftest import KEYS
 from tests.processes import Judge, Served, Serving, end, get, get_json, serve
 from tests.speaking import speaking
@@ -123,8 +127,8 @@ async def test_a_clock_that_differs_is_named(serving: Serving, judge: Judge) -> 
     assert "ok" == (await checks_of(served))[1]["clock"]["state"]
 
 
-async def test_a_ledger_that_was_deleted_is_named(serving: Serving) -> None:
-    """SQLite writes on without a word; health does not, and whoever routes calls is told to go elsewhere."""
+async def test_a_ledger_that_was_deleted_ends_the_service(serving: Serving, judge: Judge) -> None:
+    """Health says so at once; the first call after it ends the service, before a byte leaves."""
     served = serving()
     assert 200 == (await get(f"{served.url}/health/ready"))[0]
     (served.data / "ledger.sqlite3").unlink()
@@ -132,3 +136,28 @@ async def test_a_ledger_that_was_deleted_is_named(serving: Serving) -> None:
     assert ("degraded", "degraded") == (health["status"], checks["store"]["state"])
     status, words = await get(f"{served.url}/health/ready")
     assert (503, True) == (status, "moved, deleted or replaced" in words)
+    async with speaking(served.socket) as speaker:
+        await speaker.begin(prompt="Is all well?", provider="kimi")
+        assert 1 == await served.ended()
+    assert [] == await judge.requests()
+
+
+async def test_a_ledger_that_was_deleted_refuses_calls(judge: Judge, tmp_path: Path) -> None:
+    """No call is sent any more, by words that say why and that nothing was sent; nor is the service ready."""
+    given = {"EXAI_DATA_DIR": str(tmp_path), "EXAI_PORT": "0", **KEYS, **judge.base_urls}
+    settings = load(given, None, {}, load_providers().values()).settings
+    async with running(settings, environ={}) as service, speaking(service.mcp_url) as speaker:
+        assert not (await speaker.call(prompt="Is all well?", provider="kimi"))["isError"]
+        (tmp_path / "ledger.sqlite3").unlink()
+        for provider in ("kimi", "glm"):
+            answer = await speaker.call(prompt="Is all well?", provider=provider)
+            words = answer["content"][0]["text"]
+            assert (True, "not_recorded") == (answer["isError"], answer["structuredContent"]["error"]["code"])
+            assert "the ledger's file was moved, deleted or replaced" in words
+            assert "Nothing was sent to a provider" in words
+        assert service.stopped.is_set()
+        assert 503 == (await get(f"{service.url}/health/ready"))[0]
+        health: dict[str, Any] = await get_json(f"{service.url}/health")
+        (store,) = (check for check in health["checks"] if check["name"] == "store")
+        assert ("degraded", True) == (store["state"], "no call is taken" in store["sentence"])
+    assert 1 == len(await judge.requests())

@@ -57,3 +57,12 @@ def test_a_name_that_is_no_zone(name: str) -> None:
     """Nothing but a zone's file is opened, and nothing but a sentence comes back."""
     with pytest.raises(InvalidArgumentsError, match="no time zone"):
         find_zone(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "posixrules", "Factory", "posix/Asia/Kolkata", "right/Asia/Kolkata"]
+)
+def test_a_file_of_the_database_that_is_no_name(name: str) -> None:
+    """A machine's own zone is nobody's word for one, and a zone that counts leap seconds would shift every day."""
+    with pytest.raises(InvalidArgumentsError, match="no time zone"):
+        find_zone(name)

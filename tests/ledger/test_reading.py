@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import VERSION
 from service.core.entries import AnyEntry
 from service.core.money import pico
 from service.core.words import CostStatus, ZeroReason
@@ -19,10 +20,12 @@ from service.errors import StoreError
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.reading import CallFilter, Head, Reading
-from service.ledger.sqlite import SqliteStore
+from service.ledger.sqlite import FILE_NAME, SCHEMA_VERSION, SqliteStore
 from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Made
     from tests.ledger.conftest import Full, Kept, Lives, Opened
 
@@ -320,3 +323,59 @@ def test_a_folder_without_a_ledger_is_refused(folder: Path) -> None:
         Reading(folder)
     assert "exai serve" in caught.value.remedy
     assert not folder.exists()
+
+
+USES: "dict[str, Callable[[Reading], object]]" = {
+    "snapshot": lambda reading: reading.snapshot().__enter__(),
+    "head": lambda reading: reading.head(),
+    "lines": lambda reading: list(reading.lines()),
+    "steps": lambda reading: reading.steps(0, 1),
+    "call": lambda reading: reading.call("c" * 32),
+    "call_row": lambda reading: reading.call_row("c" * 32),
+    "calls": lambda reading: reading.calls(CallFilter()),
+    "count": lambda reading: reading.count(CallFilter()),
+    "sums": lambda reading: reading.sums(CallFilter()),
+    "verdict_counts": lambda reading: reading.verdict_counts(CallFilter()),
+    "verdict_sums": lambda reading: reading.verdict_sums(CallFilter()),
+    "facets": lambda reading: reading.facets(),
+    "rollups": lambda reading: reading.rollups(),
+    "row_counts": lambda reading: reading.row_counts(),
+}
+
+
+def _no_database(path: Path) -> None:
+    path.write_bytes(b"not a database at all, and long enough to be looked at" * 40)
+
+
+def _later(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", SCHEMA_VERSION + 1)
+    connection.close()
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_no_database, "cannot be read"),
+        (Path.mkdir, "cannot be opened"),
+        (Path.touch, "holds no ledger"),
+        (lambda _path: None, "cannot be opened"),
+        (_later, f"schema version {SCHEMA_VERSION + 1}, written by version {VERSION} of this program"),
+    ],
+    ids=["no database", "a folder", "empty", "gone", "a later version"],
+)
+def test_what_is_no_ledger_is_refused_by_every_method(
+    folder: Path, use: "Callable[[Reading], object]", spoil: "Callable[[Path], object]", sentence: str
+) -> None:
+    """A file that is none of ours is an error of the store, with a remedy, each time it is read."""
+    SqliteStore(folder, new_origin="o").close()
+    reading = Reading(folder)
+    if spoil is not _later:
+        (folder / FILE_NAME).unlink()
+    spoil(folder / FILE_NAME)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=sentence) as caught:
+            use(reading)
+        assert caught.value.remedy
+    reading.close()

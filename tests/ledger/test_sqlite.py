@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import apsw
 import pytest
 
 from service.core.entries import SystemEntry
-from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
+from service.errors import LedgerFailedError, StoreBrokenError, StoreError, StoreFullError, StoreLockedError
 from service.ledger.reading import CallFilter, Reading
 from service.ledger.sqlite import FILE_NAME, SCHEMA_VERSION, SqliteStore
 from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.ledger.conftest import Full, Lives, Opened
 
 ROOT = Path(__file__).parents[2]
@@ -161,3 +164,50 @@ async def test_epochs_count_openings(folder: Path, opened: "Opened") -> None:
         (step,) = await ledger.append(SystemEntry(event="note", detail={}))
         assert (2, 2) == (ledger.epoch, step.entry.epoch)
         assert ledger.origin == "exai/test"
+
+
+def _replace(path: Path) -> None:
+    """Put a copy in the place of a file."""
+    copy = path.with_name("copy")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
+
+
+def _move(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+@pytest.mark.parametrize(
+    ("name", "lose"),
+    [
+        (FILE_NAME, Path.unlink),
+        (FILE_NAME, _move),
+        (FILE_NAME, _replace),
+        (f"{FILE_NAME}-wal", Path.unlink),
+        (f"{FILE_NAME}-wal", _move),
+    ],
+)
+async def test_nothing_is_written_to_a_file_that_was_lost(
+    folder: Path, opened: "Opened", lives: "Lives", name: str, lose: "Callable[[Path], object]"
+) -> None:
+    """What the next start would not find is not called durable: the ledger fails, for good, and says why."""
+    failed: list[Exception] = []
+    async with opened(open_store(folder), on_failure=failed.append) as ledger:
+        await ledger.append(*lives.opening(0))
+        lose(folder / name)
+        for entries in (lives.opening(1), lives.ending(0)):
+            with pytest.raises(LedgerFailedError, match="moved, deleted or replaced") as caught:
+                await ledger.append(*entries)
+            assert "data folder" in caught.value.remedy
+            assert str(folder) not in f"{caught.value}{caught.value.remedy}"
+        assert ledger.failed
+    assert [StoreBrokenError] == [type(error) for error in failed]
+
+
+async def test_a_file_that_was_put_back_is_the_same(folder: Path, opened: "Opened", lives: "Lives") -> None:
+    """It is the file that counts, not what happened to its name between two appends."""
+    async with opened(open_store(folder)) as ledger:
+        (folder / FILE_NAME).rename(folder / "away")
+        (folder / "away").rename(folder / FILE_NAME)
+        await ledger.append(*lives.opening(0))
+        assert not ledger.failed

@@ -84,3 +84,29 @@ async def test_run_prints_the_addresses_and_ends_on_sigterm(tmp_path: Path) -> N
     assert body == b'{"requests":[],"wallets":[]}'
     assert await asyncio.wait_for(child.wait(), 20) == 0
     assert books.exists()
+
+
+@pytest.mark.parametrize("stop", ["signal", "end of input"])
+async def test_a_child_that_reads_its_input_ends_quietly(stop: str) -> None:
+    """Ctrl-C reaches the whole group, and the child may still wait for its input's end: neither is a crash."""
+    code = "from service.simulator.app import run; run(0, until_eof=True)"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", code),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "."},
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    for _ in range(2):
+        assert await asyncio.wait_for(child.stdout.readline(), 20)
+    if stop == "signal":
+        os.killpg(child.pid, signal.SIGINT)
+    else:
+        child.stdin.close()
+    said = await asyncio.wait_for(child.stdout.read(), 20)
+    assert (0, b"") == (await asyncio.wait_for(child.wait(), 20), said)
