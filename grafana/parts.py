@@ -3,7 +3,7 @@
 A panel says where its number comes from, and shows "no data" where there is none: a 0 must have been counted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from string import ascii_uppercase
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ NO_DATA = "no data"
 MINE = 'job=~"$job", instance=~"$instance"'
 OF_PROVIDER = f'{MINE}, provider=~"$provider"'
 OF_MODEL = f'{OF_PROVIDER}, model=~"$model"'
+REAL, PLAYED = 'simulated="false"', 'simulated="true"'
 ALL = ".+"
 _SOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _CONSOLE = "http://127.0.0.1:3001"
@@ -26,6 +27,18 @@ _BELOW = common.LegendPlacement.BOTTOM
 def query(expression: str, legend: str = "", *, exemplars: bool = False) -> Query:
     """Ask Prometheus; `exemplars` puts points on the graph that lead to receipts."""
     return Query().expr(expression).legend_format(legend).datasource(_SOURCE).range().exemplar(exemplars)
+
+
+def apart(ask: Callable[[str], str], legend: str = "", *, exemplars: bool = False) -> list[Query]:
+    """Ask twice, for they are never added: of real attempts, and of simulated ones, which the legend marks.
+
+    Args:
+        ask: writes the expression, given the matcher of the one or the other.
+        legend: of the real ones.
+        exemplars: as for `query`.
+    """
+    marks = ((REAL, legend), (PLAYED, f"SIMULATED {legend}".rstrip()))
+    return [query(ask(of), name, exemplars=exemplars) for of, name in marks]
 
 
 def figure(title: str, description: str, unit: str, *queries: Query, width: int = 4) -> stat.Panel:

@@ -1,12 +1,29 @@
 """Proof and spend: is any provider really called, what did it cost, and does everything add up?"""
 
 from collections.abc import Iterable
+from functools import partial
 
-from grafana.parts import MINE, OF_MODEL, OF_PROVIDER, Panel, Query, alarm, board, figure, graph, query, simulated
+from grafana.parts import (
+    MINE,
+    OF_MODEL,
+    OF_PROVIDER,
+    Panel,
+    Query,
+    alarm,
+    apart,
+    board,
+    figure,
+    graph,
+    query,
+    simulated,
+)
 from grafana.sdk import dashboard, units
 
 RANGE, RATE = "[$__range]", "[$__rate_interval]"
+QUANTILES = ((0.5, "median"), (0.95, "95th percentile"))
 _OF_RECORD = "A counter of floats for a picture; the money of record is in the ledger, which the console shows."
+_MONEY = "What is marked SIMULATED is a simulator's, and no money."
+_APART = "Simulated ones stand apart, marked SIMULATED."
 _EXTRAPOLATED = "Prometheus extrapolates increases to the edges of the range, so a count may differ by a little."
 
 
@@ -36,32 +53,39 @@ def _answer() -> Iterable[Panel]:
     yield figure(
         "Attempts metered in the range",
         "Increase of exai_attempts_total with outcome settled: requests that a provider answered with its own"
-        f" usage. {_EXTRAPOLATED}",
+        f" usage. {_APART} {_EXTRAPOLATED}",
         units.Short,
-        query(_more("provider", f'exai_attempts_total{{{OF_MODEL}, outcome="settled"}}'), "{{provider}}"),
+        *apart(
+            lambda mode: _more("provider", f'exai_attempts_total{{{OF_MODEL}, {mode}, outcome="settled"}}'),
+            "{{provider}}",
+        ),
         width=5,
     )
     yield figure(
         "Tokens in the range",
-        f"Increase of exai_tokens_total by kind, as providers metered them; kinds do not overlap. {_EXTRAPOLATED}",
+        f"Increase of exai_tokens_total by kind, as providers metered them; kinds do not overlap. {_APART}"
+        f" {_EXTRAPOLATED}",
         units.Short,
-        query(_more("kind", f"exai_tokens_total{{{OF_MODEL}}}"), "{{kind}}"),
+        *apart(lambda mode: _more("kind", f"exai_tokens_total{{{OF_MODEL}, {mode}}}"), "{{kind}}"),
         width=5,
     )
     yield figure(
         "Spend in the range, in units of each currency",
-        f"Increase of exai_spend_total, one number a currency, never added. {_OF_RECORD} {_EXTRAPOLATED}",
+        f"Increase of exai_spend_total, one number a currency, never added. {_MONEY} {_OF_RECORD} {_EXTRAPOLATED}",
         units.NoUnit,
-        query(_more("currency", f"exai_spend_total{{{OF_MODEL}}}"), "{{currency}}"),
+        *apart(lambda mode: _more("currency", f"exai_spend_total{{{OF_MODEL}, {mode}}}"), "{{currency}}"),
         width=5,
     ).decimals(6)
     yield figure(
         "Since the last settlement",
         "Age of exai_last_settlement_timestamp_seconds: when a provider last metered something. No data: nothing"
-        " was metered since the service started.",
+        f" was metered since the service started. {_APART}",
         units.Seconds,
-        query(
-            f"time() - max by (provider) (exai_last_settlement_timestamp_seconds{{{OF_PROVIDER}}})", "{{provider}}"
+        *apart(
+            lambda mode: (
+                f"time() - max by (provider) (exai_last_settlement_timestamp_seconds{{{OF_PROVIDER}, {mode}}})"
+            ),
+            "{{provider}}",
         ),
         width=5,
     )
@@ -78,10 +102,10 @@ def _calls() -> Iterable[Panel]:
     yield graph(
         "Attempts: requests to providers",
         "Rate of exai_attempts_total: every request that ended, retries included. In doubt: sent, and no usage"
-        " came back.",
+        f" came back. {_APART}",
         units.CountsPerMinute,
-        query(
-            _a_minute("provider, outcome", f"exai_attempts_total{{{OF_MODEL}}}"),
+        *apart(
+            lambda mode: _a_minute("provider, outcome", f"exai_attempts_total{{{OF_MODEL}, {mode}}}"),
             "{{provider}} {{outcome}}",
             exemplars=True,
         ),
@@ -97,26 +121,34 @@ def _calls() -> Iterable[Panel]:
 def _consumption() -> Iterable[Panel]:
     yield graph(
         "Tokens by kind",
-        "Rate of exai_tokens_total; kinds do not overlap, and reasoning is a part of output.",
+        f"Rate of exai_tokens_total; kinds do not overlap, and reasoning is a part of output. {_APART}",
         units.CountsPerMinute,
-        query(_a_minute("kind", f"exai_tokens_total{{{OF_MODEL}}}"), "{{kind}}"),
-        query(_a_minute("", f"exai_reasoning_tokens_total{{{OF_MODEL}}}"), "of output: reasoning"),
+        *apart(lambda mode: _a_minute("kind", f"exai_tokens_total{{{OF_MODEL}, {mode}}}"), "{{kind}}"),
+        *apart(
+            lambda mode: _a_minute("", f"exai_reasoning_tokens_total{{{OF_MODEL}, {mode}}}"),
+            "of output: reasoning",
+        ),
     )
     yield graph(
         "Spend an hour, in units of each currency",
-        f"Rate of exai_spend_total; currencies are never added. {_OF_RECORD}",
+        f"Rate of exai_spend_total; currencies are never added. {_MONEY} {_OF_RECORD}",
         units.NoUnit,
-        query(
-            f"sum by (provider, currency) (rate(exai_spend_total{{{OF_MODEL}}}{RATE})) * 3600",
+        *apart(
+            lambda mode: (
+                f"sum by (provider, currency) (rate(exai_spend_total{{{OF_MODEL}, {mode}}}{RATE})) * 3600"
+            ),
             "{{provider}} {{currency}}",
             exemplars=True,
         ),
     ).decimals(4)
     yield graph(
         "What is known of the cost",
-        "Rate of exai_settlements_total: priced, free by the price table, paid by a plan, or of unknown price.",
+        "Rate of exai_settlements_total: priced, free by the price table, paid by a plan, or of unknown price."
+        f" {_APART}",
         units.CountsPerMinute,
-        query(_a_minute("cost_status", f"exai_settlements_total{{{MINE}}}"), "{{cost_status}}"),
+        *apart(
+            lambda mode: _a_minute("cost_status", f"exai_settlements_total{{{MINE}, {mode}}}"), "{{cost_status}}"
+        ),
     )
 
 
@@ -125,20 +157,21 @@ def _durations() -> Iterable[Panel]:
         "Tool calls: median and 95th percentile",
         "exai_tool_call_duration_seconds, admission to answer; estimates within the histogram's buckets.",
         units.Seconds,
-        *_percentiles("tool", f"exai_tool_call_duration_seconds_bucket{{{MINE}}}"),
+        *_call_percentiles("exai_tool_call_duration_seconds_bucket"),
     )
     yield graph(
         "Attempts: median and 95th percentile",
-        "exai_attempt_duration_seconds, durable intent to end; estimates within the histogram's buckets.",
+        "exai_attempt_duration_seconds, durable intent to end; estimates within the histogram's buckets."
+        f" {_APART}",
         units.Seconds,
-        *_percentiles("provider", f"exai_attempt_duration_seconds_bucket{{{OF_MODEL}}}"),
+        *_attempt_percentiles("exai_attempt_duration_seconds_bucket"),
     )
     yield graph(
         "First byte: median and 95th percentile",
         "exai_first_byte_seconds, durable intent to the first byte of a settled answer; estimates within the"
-        " histogram's buckets.",
+        f" histogram's buckets. {_APART}",
         units.Seconds,
-        *_percentiles("provider", f"exai_first_byte_seconds_bucket{{{OF_MODEL}}}"),
+        *_attempt_percentiles("exai_first_byte_seconds_bucket"),
     )
 
 
@@ -152,15 +185,16 @@ def _accounts() -> Iterable[Panel]:
     )
     yield alarm(
         "In doubt now",
-        "exai_attempts_in_doubt: sent, and no usage came back. Held at their worst case, never counted as spend.",
+        "exai_attempts_in_doubt: sent, and no usage came back. Held at their worst case, never counted as spend."
+        f" {_APART}",
         units.Short,
-        query(f"sum(exai_attempts_in_doubt{{{MINE}}})"),
+        *apart(lambda mode: f"sum(exai_attempts_in_doubt{{{MINE}, {mode}}})"),
     )
     yield alarm(
         "Of unknown price in the range",
-        f"Increase of exai_unpriced_attempts_total: metered, and no price is stated. {_EXTRAPOLATED}",
+        f"Increase of exai_unpriced_attempts_total: metered, and no price is stated. {_APART} {_EXTRAPOLATED}",
         units.Short,
-        query(_more("", f"exai_unpriced_attempts_total{{{MINE}}}")),
+        *apart(lambda mode: _more("", f"exai_unpriced_attempts_total{{{MINE}, {mode}}}")),
     )
     yield alarm(
         "Admitted and swept, neither closed nor open",
@@ -219,15 +253,31 @@ def _a_minute(labels: str, series: str) -> str:
     return f"sum{_by(labels)} (rate({series}{RATE})) * 60"
 
 
-def _percentiles(label: str, buckets: str) -> list[Query]:
+def _call_percentiles(buckets: str) -> list[Query]:
     return [
-        query(
-            f"histogram_quantile({quantile}, sum by (le, {label}) (rate({buckets}{RATE})))",
-            f"{{{{{label}}}}} {name}",
+        query(_quantile(quantile, "tool", f"{buckets}{{{MINE}}}"), f"{{{{tool}}}} {name}", exemplars=True)
+        for quantile, name in QUANTILES
+    ]
+
+
+def _attempt_percentiles(buckets: str) -> list[Query]:
+    return [
+        asked
+        for quantile, name in QUANTILES
+        for asked in apart(
+            partial(_attempt_quantile, quantile, buckets),
+            f"{{{{provider}}}} {name}",
             exemplars=True,
         )
-        for quantile, name in ((0.5, "median"), (0.95, "95th percentile"))
     ]
+
+
+def _attempt_quantile(quantile: float, buckets: str, mode: str) -> str:
+    return _quantile(quantile, "provider", f"{buckets}{{{OF_MODEL}, {mode}}}")
+
+
+def _quantile(quantile: float, label: str, series: str) -> str:
+    return f"histogram_quantile({quantile}, sum by (le, {label}) (rate({series}{RATE})))"
 
 
 def _by(labels: str) -> str:

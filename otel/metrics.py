@@ -1,8 +1,9 @@
 """Every metric of the service: its name, its labels, and the one place that moves it.
 
 Labels come from closed sets given at construction, and every series stands at 0 from the start, so that an
-increase from the first event is seen. What is outside the sets counts as `other`. Counters are floats, for
-graphs; the money of record is in the ledger.
+increase from the first event is seen; of real and simulated ones those of this start. What is outside the sets
+counts as `other`. Real and simulated attempts never share a series. Counters are floats, for graphs; the money of
+record is in the ledger.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as open_met
 from otel.accounts import Audit, SpanAccount
 from otel.exporting import ExportCounts
 from otel.histograms import Durations, exemplar
+from otel.series import SIMULATED, OfModel, simulated_word, stand, standing
 from service.core.entries import AnyEntry, Entry, SettlementEntry, SystemEntry, kind
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, ToolCall
@@ -36,8 +38,10 @@ OTHER = "other"
 TOKEN_KINDS = ("uncached_input", "cached_input", "cache_write", "output")
 OUTCOMES = tuple(outcome.value for outcome in AttemptOutcome if outcome is not AttemptOutcome.OPEN)
 KINDS: tuple[str, ...] = tuple(str(entry.__struct_config__.tag) for entry in get_args(AnyEntry))
-SIMULATED = "simulated"  # in the detail of a start's entry: "true" or "false"
 _OPEN_METRICS = "application/openmetrics-text"
+_OF_MODEL = ("provider", "model", SIMULATED)
+_REAL_OR_NOT = "simulated: whether a simulator stands in for the provider"
+_WHOSE = f"provider and model: who was asked, or other; {_REAL_OR_NOT}"
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +53,15 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
         currencies: of every price row. A cost in another one would count under its own code, for two
             currencies must never meet in one series.
         rejections: reasons for which a request is turned away before admission.
+        simulated: whether this start's wallets are a simulator's: of real and simulated series those that stand
+            at 0. The others appear with their first event, such as a doubt that an earlier start left open.
     """
 
     tools: tuple[str, ...]
     models: tuple[tuple[str, str], ...]
     currencies: tuple[str, ...]
     rejections: tuple[str, ...]
+    simulated: bool
 
 
 class Metrics:
@@ -66,14 +73,22 @@ class Metrics:
     Args:
         labels: the closed sets.
         version: of the program.
-        in_doubt: attempts that were in doubt before this start, as the ledger's read models hold them
-            before the start-up sweep; the sweep's own doubts arrive as steps.
+        in_doubt: (whether simulated, how many) of the attempts that were in doubt before this start, as the
+            ledger's read models hold them before the start-up sweep; the sweep's own doubts arrive as steps.
         export: what became of the spans, as of now.
     """
 
-    def __init__(self, labels: Labels, *, version: str, in_doubt: int, export: Callable[[], ExportCounts]) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        *,
+        version: str,
+        in_doubt: Iterable[tuple[bool, int]],
+        export: Callable[[], ExportCounts],
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it unannotated
         self._labels = labels
+        self._mode = simulated_word(simulated=labels.simulated)
         self._models = frozenset(labels.models)
         self._providers = frozenset(provider for provider, _ in labels.models)
         self._registry = CollectorRegistry()
@@ -81,7 +96,9 @@ class Metrics:
         self._define_attempts()
         self._define_consumption()
         self._define_ledger()
-        self._in_doubt.set(in_doubt)
+        for simulated, count in in_doubt:
+            if count:
+                self._doubts(simulated_word(simulated=simulated)).inc(count)
         build = Info("exai_build", "The program that runs here; version: its version.", registry=self._registry)
         build.info({"version": version})
         self._durations = Durations(self._registry, self._tools(), self._series())
@@ -113,14 +130,14 @@ class Metrics:
 
     def intended(self, attempt: Attempt) -> None:
         """Count an intent."""
-        self._intents_of[self._of(attempt)].inc()
+        standing(self._intents, self._intents_of, self._of(attempt)).inc()
 
     def ended(self, call: ToolCall, attempt: Attempt) -> None:
         """Count an attempt's end, and what it consumed."""
         series, way = self._of(attempt), exemplar(call)
-        self._attempts_of[*series, attempt.outcome.value].inc(1, way)
+        standing(self._attempts, self._attempts_of, (*series, attempt.outcome.value)).inc(1, way)
         if attempt.outcome is AttemptOutcome.IN_DOUBT:
-            self._in_doubt.inc()
+            self._doubts(series[-1]).inc()
         if isinstance(attempt.end, SettlementEntry):
             self._settled(series, attempt.end, way)
         self._durations.ended(series, attempt, way)
@@ -150,37 +167,41 @@ class Metrics:
             return open_metrics(self._registry), OPEN_METRICS_CONTENT_TYPE  # type: ignore[no-untyped-call] # as above
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
-    def _settled(self, series: tuple[str, str], settlement: SettlementEntry, way: dict[str, str]) -> None:
+    def _settled(self, series: OfModel, settlement: SettlementEntry, way: dict[str, str]) -> None:
         for token_kind, count in zip(TOKEN_KINDS, _token_counts(settlement.usage), strict=True):
-            self._tokens_of[*series, token_kind].inc(count)
-        self._reasoning_of[series].inc(settlement.usage.reasoning_tokens)
-        self._last_settlement.labels(series[0]).set(utc_ns(settlement.at) / NS_PER_S)
-        cost = settlement.cost
-        self._settlements_of[(cost.status.value,)].inc()
+            standing(self._tokens, self._tokens_of, (*series, token_kind)).inc(count)
+        standing(self._reasoning, self._reasoning_of, series).inc(settlement.usage.reasoning_tokens)
+        cost, mode = settlement.cost, series[-1]
+        self._last_settlement.labels(series[0], mode).set(utc_ns(settlement.at) / NS_PER_S)
+        standing(self._settlements, self._settlements_of, (mode, cost.status.value)).inc()
         if cost.status is CostStatus.UNKNOWN_PRICE:
-            self._unpriced.inc()
+            standing(self._unpriced, self._unpriced_of, (mode,)).inc()
         if cost.amount is not None and cost.currency is not None:
-            key = (*series, cost.currency)
-            spend = self._spend_of.get(key) or self._spend.labels(*key)
+            spend = standing(self._spend, self._spend_of, (*series, cost.currency))
             spend.inc(pico(cost.amount) / PICO_PER_UNIT, way)
 
-    def _of(self, attempt: Attempt) -> tuple[str, str]:
+    def _doubts(self, mode: str) -> Gauge:
+        return standing(self._in_doubt, self._in_doubt_of, (mode,))
+
+    def _of(self, attempt: Attempt) -> OfModel:
         provider, model = attempt.intent.provider, attempt.intent.model
+        mode = simulated_word(simulated=attempt.simulated)
         if provider not in self._providers:
-            return OTHER, OTHER
-        return provider, model if (provider, model) in self._models else OTHER
+            return OTHER, OTHER, mode
+        return provider, model if (provider, model) in self._models else OTHER, mode
 
     def _tools(self) -> tuple[str, ...]:
         return (*self._labels.tools, OTHER)
 
-    def _series(self) -> tuple[tuple[str, str], ...]:
-        return (*self._labels.models, *((provider, OTHER) for provider in sorted(self._providers)), (OTHER, OTHER))
+    def _series(self) -> tuple[OfModel, ...]:
+        others = (*((provider, OTHER) for provider in sorted(self._providers)), (OTHER, OTHER))
+        return tuple((*of, self._mode) for of in (*self._labels.models, *others))
 
     def _counter(self, name: str, help_text: str, names: tuple[str, ...] = ()) -> Counter:
         return Counter(name, help_text, names, registry=self._registry)
 
-    def _gauge(self, name: str, help_text: str) -> Gauge:
-        return Gauge(name, help_text, registry=self._registry)
+    def _gauge(self, name: str, help_text: str, names: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(name, help_text, names, registry=self._registry)
 
     def _define_calls(self) -> None:
         self._calls = self._counter(
@@ -188,13 +209,13 @@ class Metrics:
             "Tool calls that were closed; tool: the tool's name or other; outcome: how the call ended.",
             ("tool", "outcome"),
         )
-        self._calls_of = _stand(self._calls, ((tool, how.value) for tool in self._tools() for how in ToolOutcome))
+        self._calls_of = stand(self._calls, ((tool, how.value) for tool in self._tools() for how in ToolOutcome))
         without_attempts = self._counter(
             "exai_tool_calls_without_attempts_total",
             "Tool calls that were closed without asking a provider; zero_reason: why.",
             ("zero_reason",),
         )
-        self._without_attempts_of = _stand(without_attempts, ((reason.value,) for reason in ZeroReason))
+        self._without_attempts_of = stand(without_attempts, ((reason.value,) for reason in ZeroReason))
         self._calls_admitted = self._counter("exai_tool_calls_admitted_total", "Tool calls that were admitted.")
         self._calls_open = self._gauge("exai_tool_calls_open", "Tool calls that were admitted and not yet closed.")
         self._swept = self._counter(
@@ -206,71 +227,77 @@ class Metrics:
             "Requests turned away before admission; reason: why, or other.",
             ("reason",),
         )
-        self._rejections_of = _stand(rejections, ((reason,) for reason in (*self._labels.rejections, OTHER)))
+        self._rejections_of = stand(rejections, ((reason,) for reason in (*self._labels.rejections, OTHER)))
         self._simulated = self._gauge(
             "exai_simulated", "1 when the wallets are a simulator's, so that no money moves."
         )
 
     def _define_attempts(self) -> None:
-        of_model, whose = ("provider", "model"), "provider and model: who was asked, or other"
         all_series = self._series()
-        intents = self._counter("exai_intents_total", f"Attempts that were allowed to be sent; {whose}.", of_model)
-        self._intents_of = _stand(intents, all_series)
+        self._intents = self._counter(
+            "exai_intents_total", f"Attempts that were allowed to be sent; {_WHOSE}, by its key.", _OF_MODEL
+        )
+        self._intents_of = stand(self._intents, all_series)
         self._attempts = self._counter(
             "exai_attempts_total",
-            f"Attempts that ended; {whose}; outcome: how the attempt ended.",
-            (*of_model, "outcome"),
+            f"Attempts that ended; {_WHOSE}; outcome: how the attempt ended.",
+            (*_OF_MODEL, "outcome"),
         )
-        self._attempts_of = _stand(self._attempts, ((*of, outcome) for of in all_series for outcome in OUTCOMES))
+        self._attempts_of = stand(self._attempts, ((*of, outcome) for of in all_series for outcome in OUTCOMES))
         self._in_doubt = self._gauge(
             "exai_attempts_in_doubt",
-            "Attempts in doubt, those of earlier starts included: sent, no usage came back.",
+            f"Attempts in doubt, those of earlier starts included: sent, no usage came back; {_REAL_OR_NOT}.",
+            (SIMULATED,),
         )
+        self._in_doubt_of = stand(self._in_doubt, ((self._mode,),))
 
     def _define_consumption(self) -> None:
-        of_model, whose = ("provider", "model"), "provider and model: who was asked, or other"
-        all_series = self._series()
-        tokens = self._counter(
+        all_series, currencies = self._series(), self._labels.currencies
+        self._tokens = self._counter(
             "exai_tokens_total",
-            f"Tokens as providers metered them; {whose}; kind: one of four classes that do not overlap.",
-            (*of_model, "kind"),
+            f"Tokens as providers metered them; {_WHOSE}; kind: one of four classes that do not overlap.",
+            (*_OF_MODEL, "kind"),
         )
-        self._tokens_of = _stand(tokens, ((*of, token_kind) for of in all_series for token_kind in TOKEN_KINDS))
-        reasoning = self._counter(
+        self._tokens_of = stand(
+            self._tokens, ((*of, token_kind) for of in all_series for token_kind in TOKEN_KINDS)
+        )
+        self._reasoning = self._counter(
             "exai_reasoning_tokens_total",
-            f"Tokens of reasoning, a part of exai_tokens_total of kind output, never to be added to it; {whose}.",
-            of_model,
+            f"Tokens of reasoning, a part of exai_tokens_total of kind output, never to be added to it; {_WHOSE}.",
+            _OF_MODEL,
         )
-        self._reasoning_of = _stand(reasoning, all_series)
+        self._reasoning_of = stand(self._reasoning, all_series)
         self._spend = self._counter(
             "exai_spend_total",
-            f"Cost of settled attempts in units of the currency; {whose}; currency: ISO 4217, never summed over.",
-            (*of_model, "currency"),
+            f"Cost of settled attempts in units of the currency; {_WHOSE}; currency: ISO 4217, never summed over.",
+            (*_OF_MODEL, "currency"),
         )
-        currencies = self._labels.currencies
-        self._spend_of = _stand(self._spend, ((*of, currency) for of in all_series for currency in currencies))
-        settlements = self._counter(
+        self._spend_of = stand(self._spend, ((*of, currency) for of in all_series for currency in currencies))
+        self._settlements = self._counter(
             "exai_settlements_total",
-            "Attempts that were settled; cost_status: what is known of the cost.",
-            ("cost_status",),
+            f"Attempts that were settled; {_REAL_OR_NOT}; cost_status: what is known of the cost.",
+            (SIMULATED, "cost_status"),
         )
-        self._settlements_of = _stand(settlements, ((status.value,) for status in CostStatus))
+        self._settlements_of = stand(self._settlements, ((self._mode, status.value) for status in CostStatus))
         self._unpriced = self._counter(
-            "exai_unpriced_attempts_total", "Settled attempts whose cost is unknown, for no price is stated."
+            "exai_unpriced_attempts_total",
+            f"Settled attempts whose cost is unknown, for no price is stated; {_REAL_OR_NOT}.",
+            (SIMULATED,),
         )
+        self._unpriced_of = stand(self._unpriced, ((self._mode,),))
         # No series before the first settlement: a time of 0 would be a lie.
-        self._last_settlement = Gauge(
+        self._last_settlement = self._gauge(
             "exai_last_settlement_timestamp_seconds",
-            "When the last settlement since the start was written, seconds since 1970; provider: who metered it.",
-            ("provider",),
-            registry=self._registry,
+            "When the last settlement since the start was written, seconds since 1970; provider: who metered it;"
+            f" {_REAL_OR_NOT}.",
+            ("provider", SIMULATED),
         )
 
     def _define_ledger(self) -> None:
         entries = self._counter(
             "exai_ledger_entries_total", "Entries committed since the start; kind: the entry's kind.", ("kind",)
         )
-        self._entries_of = _stand(entries, ((entry_kind,) for entry_kind in (*KINDS, OTHER)))
+        self._entries_of = stand(entries, ((entry_kind,) for entry_kind in (*KINDS, OTHER)))
         self._index = self._gauge(
             "exai_ledger_index", "Index of the last committed entry that reached the metrics; -1 before the first."
         )
@@ -295,8 +322,3 @@ def _total(counter: Counter) -> float:
     """Sum what a scrape would read of a counter."""
     samples = (sample for family in counter.collect() for sample in family.samples)
     return sum(sample.value for sample in samples if sample.name.endswith("_total"))
-
-
-def _stand(counter: Counter, series: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Counter]:
-    """Make series stand at 0, and keep them: finding one by its labels costs four times as much."""
-    return {values: counter.labels(*values) for values in series}

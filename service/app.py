@@ -19,8 +19,9 @@ from otel.collector import destination
 from otel.counts import unbalanced
 from otel.exporting import ExportQueue, ExportState
 from otel.listening import MetricsListener, SpanListener
-from otel.metrics import SIMULATED, Labels, Metrics
+from otel.metrics import Labels, Metrics
 from otel.sending import HttpSender
+from otel.series import SIMULATED
 from otel.source import source
 from service import VERSION
 from service.calling.desk import Counter
@@ -92,7 +93,7 @@ async def running(
         ports = {part: int(listener.getsockname()[1]) for part, listener in listeners.items()}
         url, console_url = settings.url(ports[MAIN]), settings.url(ports.get("console", ports[MAIN]))
         stopped = asyncio.Event()
-        labels = _labels(offered, known, prices)
+        labels = _labels(offered, known, prices, wallets)
         kept = await _keep(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
         wire = Wire(_deadlines(settings), body_bytes_max=settings.body_bytes_max)
         stack.push_async_callback(wire.close)
@@ -161,7 +162,7 @@ async def _keep(
     watching = watched(reading, next_index=store.next_index)
     if watching.last_at is not None:
         refuse_step_back(clock.now_ns(), watching.last_at)
-    in_doubt = sum(wallet.in_doubt for wallet in reading.sums(CallFilter()))
+    in_doubt = [(wallet.simulated, wallet.in_doubt) for wallet in reading.sums(CallFilter())]
     metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
     counted = MetricsListener(metrics)
     traced = SpanListener(spans)
@@ -234,7 +235,9 @@ def _pump_parts(
     )
 
 
-def _labels(offered: Mapping[str, Tool], known: Mapping[str, Provider], prices: PriceTable) -> Labels:
+def _labels(
+    offered: Mapping[str, Tool], known: Mapping[str, Provider], prices: PriceTable, wallets: tuple[Wallet, ...]
+) -> Labels:
     models = {(row.provider, row.model) for row in prices.rows}
     models |= {(provider.name, provider.default_model) for provider in known.values()}
     return Labels(
@@ -242,6 +245,7 @@ def _labels(offered: Mapping[str, Tool], known: Mapping[str, Provider], prices: 
         models=tuple(sorted(models)),
         currencies=tuple(sorted({row.currency for row in prices.rows})),
         rejections=tuple(sorted({*REJECTIONS, *GUARD_REASONS})),
+        simulated=any(wallet.simulated for wallet in wallets),
     )
 
 

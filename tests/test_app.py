@@ -1,5 +1,6 @@
 """The parts put together: what only the whole application can show."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,20 @@ async def test_a_part_on_a_port_of_its_own(tmp_path: Path) -> None:
         for root, status in ((service.url, 404), (service.console_url, 200)):
             async with http.get(f"{root}/console/calls") as answer:
                 assert status == answer.status
+
+
+@pytest.mark.parametrize(("key", "shown"), [("sim-local", "true"), ("sk-never-sent", "false"), (None, "false")])
+async def test_a_scrape_shows_the_kind_of_this_start(key: str | None, shown: str, tmp_path: Path) -> None:
+    """Series of real or of simulated attempts stand at 0, as the wallets are; without a wallet the real ones."""
+    local = "http://127.0.0.1:9/v1"
+    wallets = () if key is None else (WalletSource(provider="kimi", key=Secret(key), base_url=local),)
+    settings = Settings(port=0, data_dir=tmp_path, wallets=wallets)
+    async with (
+        running(settings, environ={}) as service,
+        aiohttp.ClientSession() as http,
+        http.get(f"{service.url}/metrics") as answer,
+    ):
+        assert {shown} == set(re.findall('simulated="([a-z]+)"', await answer.text()))
 
 
 async def test_readiness_ends_with_the_first_word_of_a_stop(tmp_path: Path) -> None:

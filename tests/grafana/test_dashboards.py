@@ -1,6 +1,7 @@
 """The dashboards are what their builders make, and keep the rules that Grafana's own linter has."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,19 @@ CHOICES = {"job": "Job", "instance": "Instance", "provider": "Provider", "model"
 BALANCES = {  # equations of totals since the start, with counters as they stand: increases never balance
     "Admitted and swept, neither closed nor open",
     "Spans without a whereabouts",
+}
+MODE = re.compile('simulated="(?:true|false)"')
+OF_ATTEMPTS = {  # whatever may be a simulator's; calls and entries are neither
+    "exai_attempts_total",
+    "exai_attempts_in_doubt",
+    "exai_attempt_duration_seconds_bucket",
+    "exai_first_byte_seconds_bucket",
+    "exai_tokens_total",
+    "exai_reasoning_tokens_total",
+    "exai_spend_total",
+    "exai_settlements_total",
+    "exai_unpriced_attempts_total",
+    "exai_last_settlement_timestamp_seconds",
 }
 OVER_TIME = frozenset(("rate", "irate", "increase"))
 EACH = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -134,6 +148,22 @@ def test_currencies_are_never_added(path: Path) -> None:
         assert "currency" in target["expr"].split("(")[1], panel["title"]
         assert "{{currency}}" in target["legendFormat"]
         assert "none" == panel["fieldConfig"]["defaults"]["unit"]
+
+
+@EACH
+def test_real_and_simulated_are_never_added(path: Path) -> None:
+    """What counts attempts, tokens or money asks for one of the two; the legend marks what is simulated."""
+    legends: dict[str, dict[str, list[str]]] = {}
+    for panel, target in targets(path):
+        if {one.name for one in selectors(substituted(target["expr"]))} & OF_ATTEMPTS:
+            (mode,) = set(MODE.findall(target["expr"]))
+            assert target["expr"].count(mode) == target["expr"].count("{"), panel["title"]
+            legends.setdefault(panel["title"], {}).setdefault(mode, []).append(target["legendFormat"])
+            assert "SIMULATED" in panel["description"], panel["title"]
+    assert len(legends) >= 11
+    for title, of in legends.items():
+        marked = [f"SIMULATED {legend}".strip() for legend in of['simulated="false"']]
+        assert marked == of['simulated="true"'], title
 
 
 @EACH

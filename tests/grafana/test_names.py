@@ -11,7 +11,9 @@ from tests.conftest import Made
 from tests.grafana.asking import DASHBOARDS, RULES, asked, dashboard, grouped, rules, selectors, substituted
 
 OF_SCRAPES = {"job", "instance"}
-LABELS = Labels(tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=("bad_frame",))
+LABELS = Labels(
+    tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=("bad_frame",), simulated=False
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def known() -> dict[str, set[str]]:
     metrics = Metrics(
         LABELS,
         version="1",
-        in_doubt=0,
+        in_doubt=(),
         export=lambda: ExportCounts(state=ExportState.OFF),
     )
     metrics.audit(list)

@@ -6,10 +6,11 @@ from pathlib import Path
 import yaml
 
 from tests.equipping import promtool
-from tests.grafana.asking import DASHBOARDS, GRAFANA, RULES, dashboard, rules
+from tests.grafana.asking import DASHBOARDS, GRAFANA, RULES, dashboard, grouped, rules
 
 ROOT = GRAFANA.parent
 SCENARIOS = tuple(sorted((Path(__file__).parent / "alerts").glob("*.yml")))
+OF_ATTEMPTS = ("exai_attempt", "exai_intents", "exai_tokens", "exai_spend", "exai_settlements", "exai_unpriced")
 SEVERITIES = {"critical", "warning", "info"}
 ALERTS = {rule["alert"]: rule for path in RULES for rule in rules(path) if "alert" in rule}
 
@@ -34,6 +35,19 @@ def test_alerts_fire_when_they_must_and_only_then() -> None:
     asked = [one for test in tests for one in test.get("alert_rule_test", ())]
     assert set(ALERTS) == {one["alertname"] for one in asked if one["exp_alerts"]}
     assert set(ALERTS) == {one["alertname"] for one in asked if not one["exp_alerts"]}
+
+
+def test_rules_never_add_real_and_simulated() -> None:
+    """What is summed over attempts, tokens or money is summed for each of the two."""
+    found = [
+        (labels, names)
+        for path in RULES
+        for rule in rules(path)
+        for labels, names in grouped(rule["expr"])
+        if any(name.startswith(OF_ATTEMPTS) for name in names)
+    ]
+    assert len(found) >= 5
+    assert [] == [names for labels, names in found if "simulated" not in labels]
 
 
 def test_alerts_say_what_is_wrong_and_where_help_is() -> None:

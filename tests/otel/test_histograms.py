@@ -10,13 +10,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from otel.histograms import BUCKETS_S, Durations, exemplar
+from otel.series import OfModel
 from service.core.evidence import Timing
 from service.core.words import DoubtCause
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
-KIMI = ("kimi", "kimi-k3")
+KIMI = ("kimi", "kimi-k3", "false")
 EXEMPLAR_CHARS_MAX = 128  # of names and values together, by the OpenMetrics specification
 
 
@@ -26,7 +27,7 @@ class Shown:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library left it unannotated
         self._registry = CollectorRegistry()
-        self.durations = Durations(self._registry, ("chat", "other"), (KIMI, ("other", "other")))
+        self.durations = Durations(self._registry, ("chat", "other"), (KIMI, ("other", "other", "false")))
 
     def samples(self, name: str, **labels: str) -> Iterator[Sample]:
         """Read the samples of a name that have these labels."""
@@ -45,10 +46,10 @@ class Shown:
         buckets = self.samples(f"{name}_bucket")
         return [(one.labels["le"], one.exemplar.labels) for one in buckets if one.exemplar is not None]
 
-    def end(self, made: "Made", end: Any) -> None:  # noqa: ANN401 - any entry that ends an attempt
+    def end(self, made: "Made", end: Any, of: OfModel = KIMI) -> None:  # noqa: ANN401 - any entry that ends an attempt
         """Let an attempt end."""
         call = made.call(made.intent(), end)
-        self.durations.ended(KIMI, call.attempts[0], exemplar(call))
+        self.durations.ended(of, call.attempts[0], exemplar(call))
 
 
 @pytest.fixture
@@ -91,3 +92,12 @@ def test_the_first_byte_is_that_of_a_settled_answer(
     assert ["+Inf"] == [bound for bound, _ in shown.filled("exai_attempt_duration_seconds")]
     assert first_bytes == shown.total("exai_first_byte_seconds_count")
     assert ["5.12"] * int(first_bytes) == [bound for bound, _ in shown.filled("exai_first_byte_seconds")]
+
+
+def test_simulated_durations_stand_apart(shown: Shown, made: "Made") -> None:
+    """A simulator's speed is no provider's: its series appears when it is first observed, beside the real one."""
+    shown.end(made, made.settlement())
+    shown.end(made, made.settlement(), (*KIMI[:2], "true"))
+    for name in ("exai_attempt_duration_seconds_count", "exai_first_byte_seconds_count"):
+        seen = {one.labels["simulated"]: one.value for one in shown.samples(name, provider="kimi")}
+        assert {"false": 1.0, "true": 1.0} == seen

@@ -28,8 +28,10 @@ class Views:
 
     def __init__(self, sender: "Sender | None") -> None:
         self.queue = ExportQueue(sender)
-        labels = Labels(tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=())
-        self.metrics = Metrics(labels, version="1", in_doubt=0, export=self.queue.counts)
+        labels = Labels(
+            tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=(), simulated=False
+        )
+        self.metrics = Metrics(labels, version="1", in_doubt=(), export=self.queue.counts)
         self.numbers = MetricsListener(self.metrics)
         self.spans = SpanListener(self.queue)
         self.listeners: tuple[Listener, ...] = (self.numbers, self.spans)

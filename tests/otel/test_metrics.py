@@ -23,6 +23,7 @@ LABELS = Labels(
     models=(("kimi", "kimi-k3"), ("glm", "glm-5.3")),
     currencies=("USD",),
     rejections=("bad_frame",),
+    simulated=False,
 )
 EXPORT = ExportCounts(
     state=ExportState.ON,
@@ -34,6 +35,7 @@ EXPORT = ExportCounts(
     dropped_stopped=2,
     off=1,
 )
+KINDS_OF = ("false", "true")  # real, simulated
 AT = "2026-11-22T16:21:00.000000Z"  # when entries are made
 Readings = dict[tuple[str, ...], float]
 Ended = tuple[ToolCall, Attempt]
@@ -42,7 +44,7 @@ Ended = tuple[ToolCall, Attempt]
 @pytest.fixture
 def metrics() -> Metrics:
     """Fresh metrics of a service that had two attempts in doubt before."""
-    return Metrics(LABELS, version="1.2.3", in_doubt=2, export=lambda: EXPORT)
+    return Metrics(LABELS, version="1.2.3", in_doubt=[(False, 2), (True, 0)], export=lambda: EXPORT)
 
 
 @pytest.fixture
@@ -81,11 +83,13 @@ def test_every_series_stands_at_zero_from_the_start(metrics: Metrics) -> None:
     at_start = read(metrics)
     counters = {series: value for series, value in at_start.items() if series[0].endswith("_total")}
     assert {value for series, value in counters.items() if "otlp" not in series[0]} == {0.0}
-    assert {("exai_attempts_total", "kimi-k3", outcome, "kimi") for outcome in OUTCOMES} <= counters.keys()
+    assert {
+        ("exai_attempts_total", "kimi-k3", outcome, "kimi", "false") for outcome in OUTCOMES
+    } <= counters.keys()
     assert {("exai_tool_calls_total", outcome.value, "chat") for outcome in ToolOutcome} <= counters.keys()
     assert {("exai_ledger_entries_total", kind) for kind in KINDS} <= counters.keys()
     assert {
-        ("exai_spend_total", "USD", "glm-5.3", "glm"),
+        ("exai_spend_total", "USD", "glm-5.3", "glm", "false"),
         ("exai_rejections_total", "bad_frame"),
     } <= counters.keys()
 
@@ -94,7 +98,7 @@ def test_gauges_say_where_they_begin(metrics: Metrics) -> None:
     """Doubts of earlier starts count; before the first entry the index is -1; the build is named."""
     at_start = read(metrics)
     assert (2.0, -1.0, 0.0, 1.0) == (
-        at_start["exai_attempts_in_doubt",],
+        at_start["exai_attempts_in_doubt", "false"],
         at_start["exai_ledger_index",],
         at_start["exai_tool_calls_open",],
         at_start["exai_build_info", "1.2.3"],
@@ -118,14 +122,14 @@ def test_a_settled_attempt_moves_tokens_and_spend(
     before = read(metrics)
     metrics.ended(*ended(made.settlement()))
     assert moved(metrics, before) == {
-        ("exai_attempts_total", "kimi-k3", "settled", "kimi"): 1,
-        ("exai_tokens_total", "uncached_input", "kimi-k3", "kimi"): 60,
-        ("exai_tokens_total", "cached_input", "kimi-k3", "kimi"): 40,
-        ("exai_tokens_total", "output", "kimi-k3", "kimi"): 50,
-        ("exai_reasoning_tokens_total", "kimi-k3", "kimi"): 30,
-        ("exai_spend_total", "USD", "kimi-k3", "kimi"): 0.25,
-        ("exai_settlements_total", "priced"): 1,
-        ("exai_last_settlement_timestamp_seconds", "kimi"): utc_ns(AT) / NS_PER_S,
+        ("exai_attempts_total", "kimi-k3", "settled", "kimi", "false"): 1,
+        ("exai_tokens_total", "uncached_input", "kimi-k3", "kimi", "false"): 60,
+        ("exai_tokens_total", "cached_input", "kimi-k3", "kimi", "false"): 40,
+        ("exai_tokens_total", "output", "kimi-k3", "kimi", "false"): 50,
+        ("exai_reasoning_tokens_total", "kimi-k3", "kimi", "false"): 30,
+        ("exai_spend_total", "USD", "kimi-k3", "kimi", "false"): 0.25,
+        ("exai_settlements_total", "priced", "false"): 1,
+        ("exai_last_settlement_timestamp_seconds", "kimi", "false"): utc_ns(AT) / NS_PER_S,
     }
 
 
@@ -136,7 +140,7 @@ def test_what_was_not_metered_moves_no_money(
     """A refused or unsent attempt is counted, and nothing else."""
     before = read(metrics)
     metrics.ended(*ended(getattr(made, end)()))
-    assert moved(metrics, before) == {("exai_attempts_total", "kimi-k3", outcome, "kimi"): 1}
+    assert moved(metrics, before) == {("exai_attempts_total", "kimi-k3", outcome, "kimi", "false"): 1}
 
 
 def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
@@ -144,9 +148,65 @@ def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., 
     before = read(metrics)
     metrics.ended(*ended(made.doubt()))
     assert moved(metrics, before) == {
-        ("exai_attempts_total", "kimi-k3", "in_doubt", "kimi"): 1,
-        ("exai_attempts_in_doubt",): 1,
+        ("exai_attempts_total", "kimi-k3", "in_doubt", "kimi", "false"): 1,
+        ("exai_attempts_in_doubt", "false"): 1,
     }
+
+
+def test_real_and_simulated_never_share_a_series(
+    metrics: Metrics, made: "Made", ended: Callable[..., Ended]
+) -> None:
+    """One cost of each kind is two sums; the kind is the attempt's own, whatever the wallets of this start are."""
+    before = read(metrics)
+    assert [] == [series for series in before if series[-1] == "true"]
+    real, played = ended(made.settlement()), ended(made.settlement(), simulated=True)
+    for call, attempt in (real, played):
+        metrics.intended(attempt)
+        metrics.ended(call, attempt)
+    changed = {series: value for series, value in moved(metrics, before).items() if value}
+    kinds = [{series[:-1]: value for series, value in changed.items() if series[-1] == kind} for kind in KINDS_OF]
+    assert kinds[0] == kinds[1]
+    assert len(changed) == 2 * len(kinds[0])
+    assert {0.25} == {kind["exai_spend_total", "USD", "kimi-k3", "kimi"] for kind in kinds}
+    assert {1} == {kind["exai_intents_total", "kimi-k3", "kimi"] for kind in kinds}
+
+
+def test_an_answer_may_say_that_it_is_simulated(metrics: Metrics, made: "Made") -> None:
+    """A real key that leads to a simulator is found out by the answer's head, and counts as simulated."""
+    before = read(metrics)
+    call = made.call(made.intent(), made.accepted(headers={"exai-simulator": "1"}), made.settlement())
+    metrics.ended(call, call.attempts[0])
+    moved_spend = {series: value for series, value in moved(metrics, before).items() if "spend" in series[0]}
+    assert {("exai_spend_total", "USD", "kimi-k3", "kimi", "true"): 0.25} == moved_spend
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_only_the_series_of_this_start_stand(simulated: bool) -> None:  # noqa: FBT001 - the very label
+    """A start is of one kind, and shows as many series as if there were no other."""
+    labels = msgspec.structs.replace(LABELS, simulated=simulated)
+    metrics = Metrics(labels, version="1", in_doubt=[], export=lambda: EXPORT)
+    body = metrics.render(None)[0].decode()
+    shown = {
+        sample.labels["simulated"]
+        for family in parse_plain(body)
+        for sample in family.samples
+        if "simulated" in sample.labels
+    }
+    assert {str(simulated).lower()} == shown
+
+
+def test_a_simulated_doubt_is_no_real_one(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
+    """What a real start finds open of a simulated one raises the gauge of its own kind."""
+    metrics.ended(*ended(made.doubt(), simulated=True))
+    readings = read(metrics)
+    assert (2.0, 1.0) == tuple(readings["exai_attempts_in_doubt", kind] for kind in KINDS_OF)
+
+
+def test_doubts_of_both_kinds_stay_apart() -> None:
+    """What earlier starts left in doubt keeps its kind, wallet by wallet."""
+    doubts = [(False, 2), (True, 3), (False, 4), (True, 0)]
+    readings = read(Metrics(LABELS, version="1", in_doubt=doubts, export=lambda: EXPORT))
+    assert (6.0, 3.0) == tuple(readings["exai_attempts_in_doubt", kind] for kind in KINDS_OF)
 
 
 def test_an_unknown_price_is_counted_and_costs_nothing_known(
@@ -157,8 +217,8 @@ def test_an_unknown_price_is_counted_and_costs_nothing_known(
     unknown = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
     metrics.ended(*ended(made.settlement(cost=unknown)))
     changed = moved(metrics, before)
-    assert changed["exai_unpriced_attempts_total",] == 1
-    assert changed["exai_settlements_total", "unknown_price"] == 1
+    assert changed["exai_unpriced_attempts_total", "false"] == 1
+    assert changed["exai_settlements_total", "unknown_price", "false"] == 1
     assert not [series for series in changed if series[0] == "exai_spend_total"]
 
 
@@ -168,7 +228,7 @@ def test_currencies_never_meet(metrics: Metrics, made: "Made", ended: Callable[.
     metrics.ended(*ended(made.settlement(), model="secret-model"))
     readings = read(metrics)
     assert (0.25, 0.25) == tuple(
-        readings["exai_spend_total", currency, "other", "kimi"] for currency in ("CNY", "USD")
+        readings["exai_spend_total", currency, "other", "kimi", "false"] for currency in ("CNY", "USD")
     )
 
 
@@ -177,7 +237,9 @@ def test_sums_of_many_costs_stay_exact_enough(metrics: Metrics, made: "Made", en
     call, attempt = ended(made.settlement(cost=made.cost(amount="0.000123456789")))
     for _ in range(10_000):
         metrics.ended(call, attempt)
-    assert read(metrics)["exai_spend_total", "USD", "kimi-k3", "kimi"] == pytest.approx(1.23456789, rel=1e-9)
+    assert read(metrics)["exai_spend_total", "USD", "kimi-k3", "kimi", "false"] == pytest.approx(
+        1.23456789, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +261,7 @@ def test_unknown_names_fold_into_other(
     """No text from outside the closed sets becomes a label."""
     before = read(metrics)
     metrics.intended(made.call(made.intent(provider=provider, model=model)).attempts[0])
-    assert moved(metrics, before) == {("exai_intents_total", *series): 1}
+    assert moved(metrics, before) == {("exai_intents_total", *series, "false"): 1}
 
 
 def test_tool_calls_open_and_close(metrics: Metrics, made: "Made") -> None:
@@ -254,7 +316,7 @@ def test_a_settlement_leaves_its_time(metrics: Metrics, made: "Made", ended: Cal
     metrics.ended(*ended(made.refusal()))
     assert [] == [series for series in read(metrics) if series[0] == name]
     metrics.ended(*ended(made.settlement()))
-    assert {(name, "kimi"): utc_ns(AT) / NS_PER_S} == {
+    assert {(name, "kimi", "false"): utc_ns(AT) / NS_PER_S} == {
         series: value for series, value in read(metrics).items() if series[0] == name
     }
 
