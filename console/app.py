@@ -15,6 +15,7 @@ from console.asking import BadQuestionError
 from console.live import LIVE, Live
 from console.page import PREFIX, STATE, Handler, NotHereError, State, answer_json, compress, show
 from service import plugs
+from service.core.account import held_text, spent_text
 from service.core.entries import UnreadableEntryError
 from service.core.record import BrokenRecordError
 from service.core.shapes import Clock
@@ -89,6 +90,8 @@ def create(
         "REASONS": words.REASONS,
         "counted": figures.counted,
         "age": figures.age,
+        "spent_text": spent_text,
+        "held_text": held_text,
     }
     environment.globals.update(constants)
     for page in plugs.load(pages, "PAGE", "routes").values():

@@ -1,6 +1,7 @@
 """What a page's address asks for: a filter, a place and a length; anything else is refused with a sentence."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -9,8 +10,9 @@ from multidict import MultiMapping
 
 from console.page import STATE
 from console.words import OUTCOMES
-from service.core.times import utc_ns, utc_text
+from service.core.ranges import moment
 from service.core.words import VerdictWord
+from service.errors import InvalidArgumentsError
 from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
 from service.ledger.verdicts import codes_of
 
@@ -30,7 +32,6 @@ NAMES: Mapping[str, str] = {
 }
 ROWS_PER_PAGE = 50
 _INDEX_MAX = 2**53
-_ZONE_AT = -6  # where `+08:00` begins
 
 
 class BadQuestionError(ValueError):
@@ -128,17 +129,11 @@ def _time(query: MultiMapping[str], name: str) -> str | None:
     text = _once(query, name)
     if text is None:
         return None
-    zoned = text
-    if " " in text[_ZONE_AT:]:  # a plus sign that was not written as %2B arrives as a space
+    if not {":", "T"}.isdisjoint(
+        text.rpartition(" ")[0]
+    ):  # a plus sign that was not written as %2B arrives as a space
         raise BadQuestionError(f"{name} is {text!r}: write + as %2B, or give the time in UTC, ending with Z.")
-    if not text.endswith("Z") and "+" not in text and text.count("-") <= 2:  # noqa: PLR2004 - the hyphens of a date
-        zoned = f"{text}Z" if "T" in text else f"{text}T00:00:00Z"
     try:
-        at_ns = utc_ns(zoned)
-        if at_ns >= 0:  # years of fewer than four digits would not compare as texts
-            return utc_text(at_ns)
-    except (ValueError, OverflowError, OSError):
-        at_ns = -1
-    raise BadQuestionError(
-        f"{name} must be a time like 2026-11-22T16:00:00Z or a day like 2026-11-22; it is {text!r}."
-    )
+        return moment(text, name=name, zone=UTC)
+    except InvalidArgumentsError as error:
+        raise BadQuestionError(f"This cannot be shown: {error}. {error.remedy}") from error

@@ -49,7 +49,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot as drawn; without pieces nothing was spent in it."""
+    """One slot as drawn; without pieces no spend is known in it."""
 
     slot: Slot
     x: str
@@ -95,7 +95,7 @@ def slots(span: Span, *, unit: str, zone: tzinfo, now_ns: int, first_at: str | N
         span: what is shown; without a begin it begins with the first call, it ends now at the latest.
         unit: of `unit_of`.
         zone: whose clock cuts.
-        now_ns: the time.
+        now_ns: the time, or later: where a clock was set back, the newest call's.
         first_at: when the first call was opened; None if there is none.
     """
     begun_ns, ended_ns = _bounds_ns(span, now_ns, first_at)

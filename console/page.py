@@ -66,6 +66,7 @@ def show(request: web.Request, template: str, *, status: int = 200, **context: A
         "assets": state.assets,
         "mcp_url": state.mcp_url,
         "simulated_banner": state.simulated_banner,
+        "owner": state.owner(request),
         "some_simulated": False,
     }
     response = aiohttp_jinja2.render_template(template, request, shown | context, status=status)

@@ -54,7 +54,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return WORD_OF[self.state]
 
 
-def standings(counts: Sequence[VerdictCount], sums: Sequence[VerdictSum], *, when: str) -> tuple[Standing, ...]:
+def standings(
+    counts: Sequence[VerdictCount], sums: Sequence[VerdictSum], *, when: str, owner: str | None = None
+) -> tuple[Standing, ...]:
     """Say how the calls of a range stand: the real ones first, then the simulated.
 
     Calls that asked no provider are said with the real ones, or, where all others are simulated, with these.
@@ -63,9 +65,11 @@ def standings(counts: Sequence[VerdictCount], sums: Sequence[VerdictSum], *, whe
         counts: of the range.
         sums: of the same calls.
         when: which calls these are, for example `in the last 7 days`.
+        owner: the one client whose calls were counted; None for all.
     """
     if not counts:
-        return (Standing(state=State.QUIET, simulated=False, lead=f"No call was made {when}."),)
+        of = "" if owner is None else f" of client {owner}"
+        return (Standing(state=State.QUIET, simulated=False, lead=f"This ledger holds no call{of} {when}."),)
     only_simulated = all(one.simulated for one in counts if one.asked) and any(one.asked for one in counts)
     found = []
     for simulated in (False, True):

@@ -1,7 +1,8 @@
 """The waterfall of a call: where its time went, step by step, from its committed entries alone.
 
-Inside an attempt the service's own steady clock counts, from the moment the intent was durable; between
-entries, the times that stand in them. A step of which no entry tells is left out: unknown is not zero.
+Inside an attempt the service's own steady clock counts; an attempt stands where its intent's own time says,
+which is when the intent was handed over to be written. How long that writing took no entry tells, nor does the
+time of an end entry, which may have waited for it. What is not told is left out: unknown is not zero.
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,10 +66,8 @@ def bars(call: ToolCall) -> tuple[Bar, ...]:
     else:
         found += _between("routing, bounding the cost", "ours", call, call.opened.at, call.attempts[0].intent.at)
         for before, attempt in zip((None, *call.attempts), call.attempts, strict=False):
-            if before is not None and before.end is not None:
-                again = attempt.intent.retry_of is not None
-                name = "pause before trying again" if again else "between two requests"
-                found += _between(name, "pause", call, before.end.at, attempt.intent.at)
+            if before is not None:
+                found += _pause(call, before, attempt)
             found += _of_attempt(call, attempt)
         last = call.attempts[-1].end
         if last is not None and call.answer is not None:
@@ -98,18 +97,26 @@ def _between(name: str, kind: str, call: ToolCall, begun_at: str, ended_at: str)
         yield Bar(name=name, kind=kind, attempt=None, start_us=start_us, took_us=took_us)
 
 
+def _pause(call: ToolCall, before: Attempt, attempt: Attempt) -> Iterator[Bar]:
+    """Measure from where an attempt's last bar ends to the next one's intent; those that overlap have no pause."""
+    if before.end is None:
+        return
+    begun_at, begun_us = before.end.at, 0
+    if before.end.timing is not None:
+        begun_at, begun_us = before.intent.at, before.end.timing.ended_us
+    start_us, took_us = _us(call.opened.at, begun_at) + begun_us, _us(begun_at, attempt.intent.at) - begun_us
+    if start_us >= 0 and took_us > 0:
+        again = attempt.intent.retry_of is not None
+        name = "pause before trying again" if again else "between two requests"
+        yield Bar(name=name, kind="pause", attempt=None, start_us=start_us, took_us=took_us)
+
+
 def _of_attempt(call: ToolCall, attempt: Attempt) -> Iterator[Bar]:
     number, end = attempt.intent.number, attempt.end
     start_us = _us(call.opened.at, attempt.intent.at)
     timing = None if end is None else end.timing
     if end is None or timing is None or start_us < 0:
         return
-    durable_us = _us(attempt.intent.at, end.at) - timing.ended_us
-    if durable_us >= 0:
-        yield Bar(
-            name="making the intent durable", kind="ours", attempt=number, start_us=start_us, took_us=durable_us
-        )
-        start_us += durable_us
     passed: list[tuple[str | None, int]] = [(None, 0)]
     passed += [(name, at_us) for name in _UNTIL if (at_us := getattr(timing, name)) is not None]
     for (_, begun_us), (name, at_us) in pairwise(passed):

@@ -47,17 +47,18 @@ async def _csv(request: web.Request) -> web.StreamResponse:
 def _fetch(state: State, wanted: Asked, as_of: str) -> _Found:
     reading, only = state.reading, wanted.only
     limit = wanted.limit or ROWS_PER_PAGE
-    rows = fetch(reading, only, before=wanted.before, limit=limit, as_of=as_of)
-    last = rows[-1].line.call.opened_index if rows else None
-    more = last is not None and bool(reading.calls(only, before=last, limit=1))
-    return _Found(
-        rows=rows,
-        sums=[row for row in reading.spending(only, by=("provider", "wallet")) if row.attempts],
-        count=reading.count(only),
-        older=last if more else None,
-        facets=reading.facets(owner=only.owner),
-        head=reading.head(),
-    )
+    with reading.snapshot():
+        rows = fetch(reading, only, before=wanted.before, limit=limit, as_of=as_of)
+        last = rows[-1].line.call.opened_index if rows else None
+        more = last is not None and bool(reading.calls(only, before=last, limit=1))
+        return _Found(
+            rows=rows,
+            sums=[row for row in reading.spending(only, by=("provider", "wallet")) if row.attempts],
+            count=reading.count(only),
+            older=last if more else None,
+            facets=reading.facets(owner=only.owner),
+            head=reading.head(),
+        )
 
 
 def _shown(found: _Found, wanted: Asked, as_of: str) -> dict[str, Any]:

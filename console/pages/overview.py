@@ -17,7 +17,8 @@ from console.tallies import Problem, Tally, problems, tallies
 from service.core.account import told_row
 from service.core.money import decimal_text
 from service.core.spending import Spending
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.times import NS_PER_S, NS_PER_US, utc_ns, utc_text
+from service.core.words import VerdictWord
 from service.ledger.reading import OPEN, CallFilter, Head
 from service.ledger.verdicts import VerdictCount, VerdictSum
 
@@ -33,18 +34,31 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     host: str
 
 
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider's sums, a row for each currency, over its wallets; all real or all simulated."""
+
+    name: str
+    sums: tuple[Spending, ...]
+    wallets: tuple[Wallet, ...]
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """All that one showing reads, at one moment of the ledger.
 
     Attributes:
         first_at: a moment before the first call; only known where the range has no begin.
+        ended_ns: now, or behind the newest call of the range where that is later: clocks are set back too.
+        owner: the one client whose calls are shown; None for all.
         timed: spending by provider and hour or day, by `unit`.
         newest: the newest call of all, whatever the range; None while there is none.
     """
 
     as_of: str
+    owner: str | None
     unit: str
     first_at: str | None
+    ended_ns: int
+    providers: list[Spending]
     wallets: list[Wallet]
     totals: list[Spending]
     timed: list[Spending]
@@ -82,12 +96,16 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
         newest = fetch(reading, CallFilter(owner=owner), before=None, limit=1, as_of=as_of)
         totals = reading.spending(only)
         first_at = None if asked.span.since else _first_day(state, only)
-        unit = unit_of(asked.span, now_ns=now_ns, first_at=first_at)
+        ended_ns = max((now_ns, *(utc_ns(row.last_at) + NS_PER_US for row in totals if row.last_at)))
+        unit = unit_of(asked.span, now_ns=ended_ns, first_at=first_at)
         sums = reading.spending(only, by=("provider", "wallet"))
         return Found(
             as_of=as_of,
+            owner=owner,
             unit=unit,
             first_at=first_at,
+            ended_ns=ended_ns,
+            providers=[row for row in reading.spending(only, by=("provider",)) if row.provider is not None],
             wallets=[Wallet(sums=row, host=_host(state, row, owner)) for row in sums if row.wallet is not None],
             totals=totals,
             timed=reading.spending(only, by=("provider", _column(unit)), zone=asked.zone),
@@ -124,14 +142,13 @@ def _host(state: State, row: Spending, owner: str | None) -> str:
 
 
 def _charts(asked: Ranged, found: Found) -> tuple[Chart, ...]:
-    now_ns = utc_ns(found.as_of)
-    cut = slots(asked.span, unit=found.unit, zone=asked.zone, now_ns=now_ns, first_at=found.first_at)
+    cut = slots(asked.span, unit=found.unit, zone=asked.zone, now_ns=found.ended_ns, first_at=found.first_at)
     return charts(found.timed, cut, unit=found.unit)
 
 
 def _judged(asked: Ranged, found: Found) -> tuple[tuple[Standing, ...], tuple[Tally, ...], tuple[Problem, ...]]:
     return (
-        standings(found.counts, found.sums, when=asked.when),
+        standings(found.counts, found.sums, when=asked.when, owner=found.owner),
         tallies(found.counts, found.sums),
         problems(found.counts, stuck=found.stuck, open_until=found.stuck_until),
     )
@@ -158,13 +175,16 @@ def _shown(asked: Ranged, found: Found) -> dict[str, Any]:
         "as_of": found.as_of,
         "standings": standing,
         "tallies": [(one, _calls_of(asked, one.word)) for one in tally],
-        "wallets": [one for one in found.wallets if not one.sums.simulated],
-        "simulated_wallets": [one for one in found.wallets if one.sums.simulated],
+        "real": _providers(found, simulated=False),
+        "simulated": _providers(found, simulated=True),
+        "tile_count": len(found.wallets),
         "plot_px": PLOT_PX,
         "charts": _charts(asked, found),
-        "unpriced": sum(row.unpriced for row in found.totals),
+        "attempt_count": sum(row.attempts for row in found.totals),
+        "not_drawn": _not_drawn(found.totals),
         "rows": found.latest,
         "call_count": sum(one.calls for one in found.counts),
+        "chargeable": any(one.word is not VerdictWord.NO_CREDIT_USED for one in found.counts),
         "all_calls": _calls_of(asked),
         "problems": [(one, _address_of(asked, one)) for one in problem],
         "newest": found.newest,
@@ -175,6 +195,30 @@ def _shown(asked: Ranged, found: Found) -> dict[str, Any]:
     }
 
 
+def _providers(found: Found, *, simulated: bool) -> list[Provider]:
+    rows = [row for row in found.providers if row.simulated is simulated]
+    wallets = [one for one in found.wallets if one.sums.simulated is simulated]
+    return [
+        Provider(
+            name=name,
+            sums=tuple(row for row in rows if row.provider == name),
+            wallets=tuple(one for one in wallets if one.sums.provider == name),
+        )
+        for name in dict.fromkeys(row.provider or "" for row in rows)
+    ]
+
+
+def _not_drawn(totals: list[Spending]) -> list[str]:
+    """Count the attempts that no bar can show, by why."""
+    counted = {
+        "without a known price": sum(row.unpriced for row in totals),
+        "in doubt": sum(row.in_doubt for row in totals),
+        "under way": sum(row.open for row in totals),
+        "paid by a plan": sum(row.plan for row in totals),
+    }
+    return [f"{count} {why}" for why, count in counted.items() if count]
+
+
 def _query(parameters: Mapping[str, str]) -> str:
     return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
@@ -182,12 +226,14 @@ def _query(parameters: Mapping[str, str]) -> str:
 def _told(asked: Ranged, found: Found) -> dict[str, Any]:
     standing, tally, problem = _judged(asked, found)
     named: dict[str, tuple[str, ...]] = {
+        "providers": ("provider",),
         "wallets": ("provider", "wallet"),
         "timed": ("provider", _column(found.unit)),
     }
     return {
         "version": VERSION,
         "as_of": found.as_of,
+        "owner": found.owner,
         "range": {
             "word": asked.word,
             "zone": asked.zone_name,
@@ -200,6 +246,7 @@ def _told(asked: Ranged, found: Found) -> dict[str, Any]:
         ],
         "reasons": [{"word": one.word, **msgspec.to_builtins(one)} for one in found.counts],
         "verdict_sums": [_told_sum(one) for one in found.sums],
+        "providers": [told_row(row, named["providers"]) for row in found.providers],
         "wallets": [{**told_row(one.sums, named["wallets"]), "host": one.host} for one in found.wallets],
         "totals": [told_row(row, ()) for row in found.totals],
         "spending_over_time": [told_row(row, named["timed"]) for row in found.timed if row.provider is not None],

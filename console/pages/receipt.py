@@ -65,7 +65,8 @@ async def _read(request: web.Request) -> tuple[ToolCall, Receipt]:
     call = await asyncio.to_thread(state.reading.call, tool_call_id)
     owner = state.owner(request)
     if call is None or (owner is not None and call.opened.client != owner):
-        raise NotHereError(f"This ledger holds no tool call with the id {tool_call_id[:_ID_CHARS_SHOWN]!r}.")
+        of = "" if owner is None else f" of client {owner}"
+        raise NotHereError(f"This ledger holds no tool call{of} with the id {tool_call_id[:_ID_CHARS_SHOWN]!r}.")
     return call, receipt(call, as_of=state.as_of(), console_url=state.console_url)
 
 

@@ -33,7 +33,7 @@ _MEANING = (
     " spend. Currencies are never added. A call with attempts in several rows counts in each."
 )
 _EMPTY = (
-    "The ledger holds no tool call yet, so this server cannot have used any credit.\n"
+    "This ledger ({origin}) holds no call. What was used before it began, or elsewhere, it cannot show.\n"
     "Connect an MCP client to `exai serve` and ask it to use the tool `chat`.\n"
     "To see a dozen simulated calls: `exai demo`."
 )
@@ -65,7 +65,10 @@ def _run(arguments: Namespace) -> int:
     try:
         found = account(reading, asked, now_ns=time.time_ns())
         if arguments.format == "table":
-            _show(found, holds_calls=bool(found.totals) or reading.count(CallFilter()) > 0)
+            if found.totals or reading.count(CallFilter()):
+                _show(found)
+            else:
+                _terminal().print(_EMPTY.format(origin=reading.head().origin), markup=False, soft_wrap=True)
         else:
             write = _json if arguments.format == "json" else _csv
             sys.stdout.buffer.write(write(found))
@@ -87,11 +90,12 @@ def _csv(found: Account) -> bytes:
     return sheet([names, *([cell(row[name]) for name in names] for row in rows)])
 
 
-def _show(found: Account, *, holds_calls: bool) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    if not holds_calls:
-        console.print(_EMPTY, markup=False, soft_wrap=True)
-        return
+def _terminal() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+
+
+def _show(found: Account) -> None:
+    console = _terminal()
     if found.simulated:
         console.print(
             "[bold red]SIMULATED[/bold red]: rows that say so asked a simulator. No real money moved there."
@@ -99,7 +103,7 @@ def _show(found: Account, *, holds_calls: bool) -> None:
     chosen = "; ".join(f"{name} {' or '.join(values)}" for name, values in found.asked.filters.items())
     title = ", ".join(filter(None, (f"Usage, {span_text(found)}", chosen)))
     if not found.totals:
-        console.print(f"{title}: no call, so nothing was spent.", markup=False, soft_wrap=True)
+        console.print(f"{title}: this ledger holds no such call.", markup=False, soft_wrap=True)
         return
     console.print(_table(found, title))
     console.print(f"As of {found.as_of}. {_MEANING}", markup=False, highlight=False)

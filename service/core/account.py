@@ -106,12 +106,16 @@ def span_text(account: Account) -> str:
 
 
 def spent_text(row: Spending) -> str:
-    """Say what a row's settled attempts cost; what is unknown is never 0."""
+    """Say what a row's settled attempts cost. What is unknown, or not settled, is never 0 and never nothing."""
     if row.currency is not None:
         return f"{decimal_text(row.spent_pico)} {row.currency}"
     if row.unpriced:
         return "unknown"
-    return "paid by a plan" if row.plan else "nothing"
+    if row.plan:
+        return "paid by a plan"
+    if row.settled:
+        return "free"
+    return "none settled" if row.in_doubt or row.open else "nothing"
 
 
 def held_text(row: Spending) -> str:

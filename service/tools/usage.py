@@ -94,10 +94,11 @@ class Usage:
 
 
 def _text(account: Account) -> str:
-    whose = "" if account.owner is None else f", calls of {account.owner} alone"
+    whose = "" if account.owner is None else f", calls of client {account.owner} alone"
+    of = "" if account.owner is None else f" of client {account.owner}"
     lines = [f"Usage, {span_text(account)}{whose}. As of {account.as_of}."]
     if not account.totals:
-        lines.append("No call was made, so nothing was spent.")
+        lines.append(f"This ledger holds no such call{of}. What was used elsewhere it cannot show.")
     lines += [f"Total: {_row(row)}" for row in account.totals]
     if account.asked.by:
         lines += [f"- {_group(row, account.asked.by)}: {_row(row)}" for row in account.rows]
@@ -113,7 +114,7 @@ def _row(row: Spending) -> str:
         return f"{_counted(row.calls, 'call')} that asked no provider; nothing was spent."
     took = f"tokens {row.input_tokens} in ({row.cached_input_tokens} cached), {row.output_tokens} out"
     parts = [
-        f"{spent_text(row)} spent, {_counted(row.calls, 'call')}",
+        f"{_spent(row)}, {_counted(row.calls, 'call')}",
         f"{_counted(row.attempts, 'attempt')} ({row.settled} settled)",
         f"{took} ({row.reasoning_tokens} reasoning)",
     ]
@@ -127,6 +128,10 @@ def _row(row: Spending) -> str:
         parts.append(f"{row.calls_without_attempt} of the calls asked no provider")
     told_so = "SIMULATED, no real money: " if row.simulated else ""
     return f"{told_so}{'; '.join(parts)}."
+
+
+def _spent(row: Spending) -> str:
+    return f"{spent_text(row)} spent" if row.currency is not None else f"spent: {spent_text(row)}"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -98,14 +98,16 @@ def test_filters_are_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     """The table's title says which calls are meant; where there are none, a sentence stands in its place."""
     assert "tool usage or chat" in said(capsys, folder, "--tool", "usage", "--tool", "chat")
     none = said(capsys, folder, "--provider", "glm")
-    assert none == "Usage, all of the ledger, provider glm: no call, so nothing was spent.\n"
+    assert none == "Usage, all of the ledger, provider glm: this ledger holds no such call.\n"
 
 
 def test_an_empty_ledger_teaches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody is left with an empty table; JSON stays JSON."""
     asyncio.run(write(tmp_path))
     text = said(capsys, tmp_path)
-    assert "no tool call yet" in text
+    assert text.startswith(
+        "This ledger (o) holds no call. What was used before it began, or elsewhere, it cannot show.\n"
+    )
     assert "exai demo" in text
     assert [] == json.loads(said(capsys, tmp_path, "--format", "json"))["totals"]
 

@@ -39,6 +39,10 @@ class Steady:
         self._now_ns += self._step_ns
         return self._now_ns
 
+    def skip(self, length_ns: int) -> None:
+        """Go further at once."""
+        self._now_ns += length_ns
+
     def monotonic_ns(self) -> int:
         """Say the same."""
         return self._now_ns
@@ -53,7 +57,8 @@ class Books:
         self.live = Live(Steady(NOW_NS))
         feed = Feed([self.live], reread=self.reading.steps, next_index=store.next_index, steps_max=1000)
         feed.start()
-        self.ledger = Ledger(store, feed, clock=Steady(T0_NS, 1_000_000_000))
+        self.clock = Steady(T0_NS, 1_000_000_000)
+        self.ledger = Ledger(store, feed, clock=self.clock)
         self._numbers = itertools.count(1)
 
     async def write(self, *entries: OfCall) -> str:

@@ -95,10 +95,14 @@ async def test_pages_and_files_are_compressed_for_who_asks(browser: "Browser") -
         ("?before=-1", "before must be a whole number, 0 or more"),
         ("?before=٣", "before must be a whole number, 0 or more"),
         (f"?before={'9' * 5000}", "before must be a whole number, 0 or more"),
-        ("?since=yesterday", "since must be a time like 2026-11-22T16:00:00Z"),
-        ("?until=0001-01-01T00:00:00%2B14:00", "until must be a time like"),
-        ("?since=0001-01-01", "since must be a time like"),
+        (
+            "?since=yesterday",
+            "since is 'yesterday', which is no time from 1970 on. Write a day like 2026-11-22, or",
+        ),
+        ("?until=0001-01-01T00:00:00%2B14:00", "until is '0001-01-01T00:00:00+14:00', which is no time"),
+        ("?since=0001-01-01", "since is '0001-01-01', which is no time"),
         ("?since=2026-11-22T00:00:00+08:00", "write + as %2B"),
+        ("?since=2026-11-22+00:00+08:00", "write + as %2B"),
         ("?since=2026-11-22&until=2026-11-21", "until must be later than since."),
     ],
 )

@@ -1,19 +1,23 @@
 """The Ledger page, its CSV and its JSON."""
 
+import asyncio
 import csv
 import io
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from console import rows
 from service.core.entries import Cost, WorstCase
 from service.core.money import decimal_text
 from service.core.words import CostStatus, DoubtCause, ToolOutcome, ZeroReason
 from service.ledger.reading import CallFilter, WalletSum
 
 if TYPE_CHECKING:
+    from console.rows import Shown
     from tests.conftest import Made
     from tests.console.conftest import Books, Browser, Shows
 
@@ -202,9 +206,12 @@ async def test_csv_cells_are_no_formulas(books: "Books", browser: "Browser", mad
 
 
 async def test_an_empty_ledger_teaches(shows: "Shows") -> None:
-    """Before the first call the page says that no credit can have been used, and how to make a call."""
+    """Before the first call the page says what it can and cannot show, and how to make a call."""
     page = await shows("/calls")
     assert "No call yet" in page
+    assert (
+        "This ledger (o-test) holds no call. What was used before it began, or elsewhere, it cannot show." in page
+    )
     assert "ws://127.0.0.1:8079/mcp" in page
     assert "exai demo" in page
 
@@ -274,3 +281,37 @@ async def test_a_reader_that_owns_some_calls_sees_no_others(
     assert "1 call" in page
     assert "kimi-cn" not in page
     assert "Nothing is here" in await shows(f"/calls/{foreign}", 404)
+
+
+async def test_the_page_is_of_one_moment(
+    books: "Books", shows: "Shows", made: "Made", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that is committed while the page is read is in rows, count and sums, or in none of them."""
+    calls = (made.tool_call(), made.intent(), made.settlement(), made.answer())
+    await books.write(*calls)
+    loop, fetch = asyncio.get_running_loop(), rows.fetch
+
+    def late(*args: Any, **names: Any) -> "list[Shown]":  # noqa: ANN401 - passed on
+        found = fetch(*args, **names)
+        asyncio.run_coroutine_threadsafe(books.write(*calls), loop).result(20)
+        return found
+
+    monkeypatch.setattr("console.pages.ledger.fetch", late)
+    page = await shows("/calls")
+    assert "Download all 1 call with 1 attempt" in page
+    assert 2 == books.reading.count(CallFilter())
+
+
+async def test_a_time_may_be_written_as_on_the_other_pages(books: "Books", shows: "Shows", made: "Made") -> None:
+    """A space stands for the T, and a time without a zone is UTC."""
+    await fill(books, made)
+    assert "9 calls match the filter" in await shows("/calls?since=2026-11-22+16:00&until=2026-11-22%2017:00")
+    assert "0 calls match the filter" in await shows("/calls?since=2026-11-22%2017:00")
+
+
+async def test_the_form_keeps_the_exact_range(books: "Books", browser: "Browser", made: "Made") -> None:
+    """Pressing Show asks for the same microseconds that were asked for."""
+    await fill(books, made)
+    since, until = "2026-11-22T16:00:05.000001Z", "2026-11-22T16:30:00.999999Z"
+    raw = await (await browser.get(f"/console/calls?since={since}&until={until}")).text()
+    assert [since, until] == re.findall(r'<input name="(?:since|until)" value="([^"]+)"', raw)

@@ -119,7 +119,10 @@ async def test_the_page_has_one_script_of_ours_and_nothing_inline(browser: "Brow
 async def test_an_empty_ledger_teaches(browser: "Browser") -> None:
     """Where there is no call yet, the page says how to make one."""
     seen = Strict(await (await browser.get("/console/live")).text())
-    assert "No tool call has passed through this server yet." in seen.text
+    assert (
+        "This ledger (o-test) holds no call. What was used before it began, or elsewhere, it cannot show."
+        in seen.text
+    )
     assert "ws://127.0.0.1:8079/mcp" in seen.text
 
 

@@ -74,8 +74,8 @@ async def test_tiles_are_the_ledgers_totals(books: "Books", browser: "Browser", 
     ] == [
         {
             **{name: tile[name] for name in (*names, *tokens)},
-            "spent": tile["spent"] or "0",
-            "held": tile["held"] or "0",
+            "spent": tile["spent"],
+            "held": tile["held"],
         }
         for tile in overview["wallets"]
     ]
@@ -134,11 +134,12 @@ async def test_the_page_shows_what_its_json_says(
         "≠ MISMATCH",
         "SIMULATED: Nothing contradicts the 2 calls",
         "unknown no price is known for 1 settled attempt",
-        "SIMULATED wallets: no real money",
+        "SIMULATED providers and wallets: no real money",
+        "A call with attempts in several tiles counts in each.",
         "Last checked 2026-11-22 17:00:00.000 UTC",
         "No provider's balance has been read yet",
         "All 13 calls of this range in the ledger",
-        "Not drawn: 1 attempt without a known price.",
+        "Not drawn, of 13 attempts: 1 without a known price, 3 in doubt, 1 under way. Unknown is not zero.",
         "0 calls",
     ):
         assert words in page, words
@@ -182,10 +183,12 @@ async def test_every_bar_leads_to_its_calls(books: "Books", browser: "Browser", 
 
 
 async def test_an_empty_ledger_teaches(shows: "Shows", browser: "Browser") -> None:
-    """Before the first call the page says what cannot have happened, and the exact commands for a first call."""
+    """Before the first call the page says what it can and cannot show, and the exact commands for a first call."""
     page = await shows("/")
     assert "No call yet" in page
-    assert "Until one does, it cannot have used any credit." in page
+    assert (
+        "This ledger (o-test) holds no call. What was used before it began, or elsewhere, it cannot show." in page
+    )
     assert '{"mcpServers": {"exai": {"type": "ws", "url": "ws://127.0.0.1:8079/mcp"}}}' in page
     assert "exai demo" in page
     overview = await told(browser)
@@ -197,7 +200,7 @@ async def test_a_quiet_range_leads_to_the_newest_call(books: "Books", shows: "Sh
     """Where the range holds no call, the page says so and names the newest one there is."""
     await books.write(made.tool_call(), made.answer(zero_reason="cached"))
     page = await shows("/?from=2026-11-20&to=2026-11-21&tz=Asia/Kolkata")
-    assert "No call was made from 2026-11-20 until 2026-11-21 (Asia/Kolkata)." in page
+    assert "This ledger holds no call from 2026-11-20 until 2026-11-21 (Asia/Kolkata)." in page
     assert "The newest call is of 2026-11-22 16:00" in page
     assert "by verdict" not in page
 

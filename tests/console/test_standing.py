@@ -111,7 +111,11 @@ def test_f_nothing_confirms() -> None:
 def test_no_call_is_no_verdict() -> None:
     """A range without calls has a sentence and no badge."""
     found = only([])
-    assert (State.QUIET, None, "No call was made in the last 7 days.") == (found.state, found.word, found.lead)
+    assert (State.QUIET, None, "This ledger holds no call in the last 7 days.") == (
+        found.state,
+        found.word,
+        found.lead,
+    )
 
 
 def test_simulated_calls_have_a_sentence_of_their_own() -> None:

@@ -35,7 +35,7 @@ def told(call: ToolCall) -> list[tuple[str, int | None, int, int]]:
 
 
 def test_a_settled_call_is_told_step_by_step(made: "Made") -> None:
-    """Routing, the durable intent, every milestone of the exchange and the answer follow each other."""
+    """Routing, every milestone of the exchange from the intent's own time on, and the answer follow each other."""
     call = record(
         at(made.tool_call(), 0),
         at(made.intent(), 300),
@@ -44,12 +44,11 @@ def test_a_settled_call_is_told_step_by_step(made: "Made") -> None:
     )
     assert [
         ("routing, bounding the cost", None, 0, 300),
-        ("making the intent durable", 1, 300, 1200),
-        ("connecting", 1, 1500, 100),
-        ("sending the request", 1, 1600, 50),
-        ("waiting for the answer's head", 1, 1650, 750),
-        ("waiting for the body's first byte", 1, 2400, 50),
-        ("reading the body", 1, 2450, 1050),
+        ("connecting", 1, 300, 100),
+        ("sending the request", 1, 400, 50),
+        ("waiting for the answer's head", 1, 450, 750),
+        ("waiting for the body's first byte", 1, 1200, 50),
+        ("reading the body", 1, 1250, 1050),
         ("making the answer", None, 3500, 200),
     ] == told(call)
     assert "settled" == bars(call)[-2].note
@@ -71,6 +70,23 @@ def test_a_retry_is_a_step_of_its_own(made: "Made") -> None:
     assert ("connecting", 2, 5900, 400) == told(call)[-1]
 
 
+def test_when_the_end_was_written_moves_nothing(made: "Made") -> None:
+    """An end that waited to be written neither shifts its attempt nor shortens a pause; none is below zero."""
+    for written_us, next_us, pause in ((20_900, 25_900, [25_000]), (20_900, 850, [])):
+        call = record(
+            at(made.tool_call(), 0),
+            at(made.intent(1), 0),
+            at(
+                made.refusal(1, timing=Timing(connected_us=100, sent_us=200, headers_us=800, ended_us=900)),
+                written_us,
+            ),
+            at(made.intent(2, retry_of=made.attempt_id(1)), next_us),
+        )
+        found = told(call)
+        assert ("connecting", 1, 0, 100) == found[0]
+        assert pause == [took for name, _, _, took in found if "pause" in name]
+
+
 def test_unknown_steps_are_absent(made: "Made") -> None:
     """Of an open attempt, of a crash, and of a clock set back, nothing is made up."""
     opened = at(made.tool_call(), 500)
@@ -81,7 +97,7 @@ def test_unknown_steps_are_absent(made: "Made") -> None:
     back = record(opened, at(made.intent(), 400), at(made.settlement(timing=WHOLE), 450))
     assert [] == told(back)
     late = record(opened, intent, at(made.settlement(timing=WHOLE), 1000))
-    assert "making the intent durable" not in [name for name, *_ in told(late)]
+    assert ("connecting", 1, 400, 100) in told(late)
     assert [] == told(record(opened))
 
 
@@ -101,7 +117,5 @@ def test_bars_stand_on_one_line(made: "Made") -> None:
         at(made.settlement(timing=Timing(first_byte_us=1000, ended_us=4000)), 4000),
         at(made.answer(), 4000),
     )
-    assert [("0.00%", "0.00%"), ("0.00%", "25.00%"), ("25.00%", "75.00%")] == [
-        (one.x, one.width) for one in drawn(bars(call))
-    ]
+    assert [("0.00%", "25.00%"), ("25.00%", "75.00%")] == [(one.x, one.width) for one in drawn(bars(call))]
     assert () == drawn([])

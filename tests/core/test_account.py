@@ -48,6 +48,10 @@ def test_a_row_names_what_it_is_grouped_by() -> None:
         (Spending(currency="CNY", attempts=1, free=1), "0 CNY", ""),
         (Spending(attempts=2, plan=1), "paid by a plan", ""),
         (Spending(calls=1, calls_without_attempt=1), "nothing", ""),
+        (Spending(attempts=2, refused=1, unsent=1), "nothing", ""),
+        (Spending(attempts=1, settled=1, free=1), "free", ""),
+        (Spending(attempts=1, in_doubt=1), "none settled", "unknown"),
+        (Spending(attempts=1, open=1), "none settled", ""),
     ],
 )
 def test_amounts_in_words(row: Spending, spent: str, held: str) -> None:

@@ -86,10 +86,11 @@ async def test_the_text_says_what_the_numbers_mean() -> None:
     text, structured = await told(FixedBooks((UNKNOWN, SPENT)))
     lines = text.splitlines()
     assert lines[0] == (
-        "Usage, from 2026-11-22T00:00:00.000000Z, calls of default alone. As of 2026-11-22T16:22:00.000000Z."
+        "Usage, from 2026-11-22T00:00:00.000000Z, calls of client default alone."
+        " As of 2026-11-22T16:22:00.000000Z."
     )
     assert lines[1] == (
-        "Total: SIMULATED, no real money: unknown spent, 2 calls; 1 attempt (1 settled); tokens 0 in (0 cached),"
+        "Total: SIMULATED, no real money: spent: unknown, 2 calls; 1 attempt (1 settled); tokens 0 in (0 cached),"
         " 0 out (0 reasoning); 1 without a known price; 1 of the calls asked no provider."
     )
     assert lines[2] == (
@@ -116,7 +117,15 @@ async def test_groups_are_listed_under_the_totals() -> None:
 async def test_an_empty_ledger_is_told_in_words() -> None:
     """No rows are no silence."""
     text, _ = await told(FixedBooks())
-    assert "No call was made, so nothing was spent." == text.splitlines()[1]
+    said = "This ledger holds no such call of client default. What was used elsewhere it cannot show."
+    assert said == text.splitlines()[1]
+
+
+async def test_what_is_not_settled_is_not_called_nothing() -> None:
+    """An attempt in doubt at an unknown price is none settled, and held at an unknown amount."""
+    text, _ = await told(FixedBooks((Spending(calls=1, attempts=1, in_doubt=1),)))
+    assert "Total: spent: none settled, 1 call; " in text
+    assert "1 in doubt, held apart: unknown" in text
 
 
 async def test_too_many_rows_are_refused() -> None:
