@@ -185,6 +185,7 @@ class ToolCalls:
             run.cancel(DoubtCause.STOPPING)
         if tasks:
             await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # an answer that has just come is passed on in the loop's next turn
 
     async def _reply(self, journal: Journal, running: Awaitable[ToolReply]) -> ToolReply:
         """Wait for a call's reply. Whatever goes wrong, one comes."""

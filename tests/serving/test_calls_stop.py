@@ -89,6 +89,16 @@ async def test_drain_waits(service: Service) -> None:
     assert not run.done.result().is_error
 
 
+async def test_drain_lets_an_answer_pass(service: Service) -> None:
+    """An answer that came in the turn in which the service stops is passed on before its connection is closed."""
+    passed_on: list[object] = []
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(passed_on.append)
+    answer.set_result(None)
+    await service.calls.drain(0)
+    assert [answer] == passed_on
+
+
 async def test_drain_stops(service: Service) -> None:
     """A call that does not end within the grace is stopped, and closed before the drain returns."""
     service.scripted.deed = for_ever
