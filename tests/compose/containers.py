@@ -76,13 +76,13 @@ class Stack:
         """Take everything down, volumes included."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, check: bool = True) -> str:
         """Run a command inside of the service's container."""
-        return self.compose("exec", "-T", "exai", *words)
+        return self.compose("exec", "-T", "exai", *words, check=check)
 
-    def python(self, code: str) -> str:
+    def python(self, code: str, *, check: bool = True) -> str:
         """Run a line of Python inside of the service's container."""
-        return self.run("python3", "-c", code)
+        return self.run("python3", "-c", code, check=check)
 
     def container(self) -> dict[str, Any]:
         """Inspect the service's container."""

@@ -141,7 +141,7 @@ async def test_a_kill_in_the_middle_of_calls_loses_nothing(up: Stack, killed: st
             await speaker.begin(prompt="Never answered.")
         await eventually(are_open)
         if killed == "serve":
-            up.python(KILL_SERVE)
+            up.python(KILL_SERVE, check=False)  # the container may end before this command does
         else:
             up.compose("kill", "--signal", "KILL", "exai")
             up.up()
