@@ -1,5 +1,6 @@
 """Health that can fail: each trouble of the outside is named, with what to do; nothing unknown is called well."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -11,7 +12,7 @@ from service.app import running
 from service.environment import load
 from service.equipment import load_providers
 from tests.journeys.conftest import KEYS
-from tests.processes import Judge, Served, Serving, end, get, get_json, serve
+from tests.processes import WAIT_S, Judge, Served, Serving, end, get, get_json, serve
 from tests.speaking import speaking
 
 SKEW_S = 120
@@ -155,7 +156,7 @@ async def test_a_ledger_that_was_deleted_refuses_calls(judge: Judge, tmp_path: P
             assert (True, "not_recorded") == (answer["isError"], answer["structuredContent"]["error"]["code"])
             assert "the ledger's file was moved, deleted or replaced" in words
             assert "Nothing was sent to a provider" in words
-        assert service.stopped.is_set()
+        await asyncio.wait_for(service.stopped.wait(), WAIT_S)
         assert 503 == (await get(f"{service.url}/health/ready"))[0]
         health: dict[str, Any] = await get_json(f"{service.url}/health")
         (store,) = (check for check in health["checks"] if check["name"] == "store")
