@@ -100,7 +100,7 @@ def _equip(tool: _Tool) -> str | None:
     sys.stdout.flush()
     try:
         _know(tool.package)
-        tool.get(tool)
+        _get(tool)
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or str(error)
         return f"{tool.package} could not be got: {why.strip()}\nSo {tool.remedy}."
@@ -112,6 +112,17 @@ def _know(package: str) -> None:
     shown = _run("apt-cache", "policy", package)
     if "Candidate:" not in shown or "Candidate: (none)" in shown:
         _as_root(f"apt's lists do not know {package}", "apt-get", "update")
+
+
+def _get(tool: _Tool) -> None:
+    """Get a tool; once more with new lists, for old ones name packages that are no longer kept."""
+    try:
+        tool.get(tool)
+    except subprocess.CalledProcessError:
+        if os.geteuid() != 0:
+            raise
+        _run("apt-get", "update")
+        tool.get(tool)
 
 
 def _unpack(tool: _Tool) -> None:

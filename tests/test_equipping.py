@@ -127,6 +127,22 @@ def test_root_installs_and_reads_empty_lists_anew(machine: Machine, monkeypatch:
     ] == machine.runs
 
 
+def test_root_reads_old_lists_anew(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists that name a package which is no longer kept are read anew, and the package is asked for once more."""
+    monkeypatch.setenv(equipping.WITHOUT, "prometheus")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    machine.debian()
+    new = machine.tools.parent / "new"
+    grown = f"cp {machine.path}/apt-get {machine.path}/chromium"
+    machine.install("apt-get", f'case "$1" in update) : > {new};; install) [ -e {new} ] && {grown};; esac')
+    (machine.path / "cp").symlink_to(
+        next(path for path in (Path("/bin/cp"), Path("/usr/bin/cp")) if path.exists())
+    )
+    assert 0 == equipping.main()
+    asked = [run.split()[1] for run in machine.runs if run.startswith("apt-get")]
+    assert ["install", "update", "install"] == asked
+
+
 def test_elsewhere_it_says_what_cannot_be_got(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is no apt-get, and where it fails, stderr holds the reason and the remedy."""
     assert 1 == equipping.main()
