@@ -45,7 +45,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Give a machine on which nothing is."""
     bare = Machine(tmp_path)
-    system = f"{bare.path}{os.pathsep}{_only('mkdir', 'chmod', tmp_path / 'system')}"
+    system = f"{bare.path}{os.pathsep}{_only('mkdir', 'chmod', 'cp', tmp_path / 'system')}"
     monkeypatch.setenv("PATH", system)
     monkeypatch.delenv(equipping.WITHOUT, raising=False)
     monkeypatch.setattr(equipping, "FOLDER", bare.tools)
