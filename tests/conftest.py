@@ -15,6 +15,7 @@ from service.core.entries import (
     IntentEntry,
     OfCall,
     RefusalEntry,
+    ResolutionEntry,
     SettlementEntry,
     ToolCallEntry,
     UnsentEntry,
@@ -25,7 +26,15 @@ from service.core.evidence import Commitment, Timing
 from service.core.merkle import leaf_hash
 from service.core.record import ToolCall, after
 from service.core.usage import Usage
-from service.core.words import CostStatus, DoubtCause, RefusalReason, ToolOutcome, UnsentReason
+from service.core.words import (
+    CostStatus,
+    DoubtCause,
+    RefusalReason,
+    ResolutionOutcome,
+    ResolutionSource,
+    ToolOutcome,
+    UnsentReason,
+)
 
 # A run's result must not hang on luck, on a slow machine or on what an earlier run left behind.
 settings.register_profile("house", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -164,6 +173,26 @@ class Made:
             timing=Timing(first_byte_us=1500, ended_us=5000),
         )
         return msgspec.structs.replace(entry, **changed)
+
+    def resolution(self, number: int = 1, **changed: Any) -> ResolutionEntry:  # noqa: ANN401 - any field
+        """Resolve an attempt in doubt: it cost 0.5 USD."""
+        entry = ResolutionEntry(
+            tool_call_id=CALL,
+            attempt_id=self.attempt_id(number),
+            outcome=ResolutionOutcome.RECONCILED,
+            currency="USD",
+            amount="0.5",
+            tokens=700,
+            source=ResolutionSource.OPERATOR,
+            by="user anna (uid 1000) on this machine",
+            why="the provider's console shows it",
+        )
+        return msgspec.structs.replace(entry, **changed)
+
+    def written_off(self, number: int = 1) -> ResolutionEntry:
+        """Write an attempt in doubt off."""
+        off = ResolutionOutcome.WRITTEN_OFF
+        return self.resolution(number, outcome=off, currency=None, amount=None, tokens=None)
 
     def answer(self, **changed: Any) -> AnswerEntry:  # noqa: ANN401 - any field
         """Close the call well."""

@@ -1,7 +1,8 @@
-"""Entries: what the ledger's lines say, version 1.
+"""Entries: what the ledger's lines say, version 2.
 
 An entry is one canonical JSON object. Its first five fields are set by the ledger when it is written;
-the rest is what happened. Written bytes are never changed, so a field may be added, never reused.
+the rest is what happened. Written bytes are never changed, so a field may be added, never reused: version 2
+added kinds and fields, and what version 1 wrote is read as it stands.
 """
 
 from typing import Any
@@ -13,15 +14,23 @@ from service.core.evidence import Commitment, Signature, Timing, TlsPeer
 from service.core.usage import Usage
 from service.core.words import (
     AttemptOutcome,
+    BudgetEvent,
+    BudgetPeriod,
+    ClientEvent,
     CostStatus,
     DoubtCause,
     RefusalReason,
+    ResolutionOutcome,
+    ResolutionSource,
     ToolOutcome,
     UnsentReason,
     ZeroReason,
 )
 
-VERSION = 1
+VERSION = 2
+READABLE = frozenset({1, VERSION})
+ADOPT = "adopt"
+"""The action whose entry may begin a new origin."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -81,6 +90,62 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     amount: str | None
 
 
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's wish that equal requests be paid once, without its words.
+
+    Attributes:
+        key_sha256: SHA-256 of the client's key, hex.
+        request_sha256: HMAC-SHA256, under the key itself, of the tool and its arguments, hex: so nobody who has
+            only the ledger can try out what was asked.
+    """
+
+    key_sha256: str
+    request_sha256: str
+
+
+class BudgetTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a budget allows, and for which attempts.
+
+    Attributes:
+        limits: exact decimal amounts by ISO 4217 code, and whole tokens by the word `tokens`.
+        zone: IANA name of the zone whose days and months are meant.
+        client, provider, wallet, model, tool: only attempts of this one are governed; None means all.
+        each: of these five, by what attempts are told apart: every value has the whole limit for itself.
+        allow_unknown_price: whether an attempt of unknown price passes a limit in money; otherwise it is stopped.
+    """
+
+    name: str
+    period: BudgetPeriod
+    limits: dict[str, str]
+    zone: str = "UTC"
+    client: str | None = None
+    provider: str | None = None
+    wallet: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    each: tuple[str, ...] = ()
+    allow_unknown_price: bool = False
+
+
+class BudgetWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """A share of a limit that is used up, spent and reserved together.
+
+    Attributes:
+        unit: an ISO 4217 code or `tokens`.
+        group: values of the terms' `each`, in its order.
+        window: UTC text of the window's begin; empty for a total.
+        percent: the threshold that was passed.
+    """
+
+    unit: str
+    group: tuple[str, ...]
+    window: str
+    percent: int
+    used: str
+    limit: str
+    simulated: bool
+
+
 class ToolCallEntry(Entry, frozen=True, kw_only=True, tag="tool_call"):
     """One admitted `tools/call`."""
 
@@ -95,6 +160,7 @@ class ToolCallEntry(Entry, frozen=True, kw_only=True, tag="tool_call"):
     trace_id: str
     parent_span_id: str | None
     parent_sampled: bool | None
+    idempotency: Idempotency | None = None
 
 
 class IntentEntry(Entry, frozen=True, kw_only=True, tag="intent"):
@@ -200,6 +266,62 @@ class AnswerEntry(Entry, frozen=True, kw_only=True, tag="answer"):
     error_code: str | None
     response: Commitment | None
     duration_us: int | None
+    replay_of: str | None = None
+
+
+class ResolutionEntry(Entry, frozen=True, kw_only=True, tag="resolution"):
+    """What became of an attempt in doubt, by whose word and why. It may follow its call's answer.
+
+    Attributes:
+        currency, amount: what it cost, as an exact decimal; both None when it was written off.
+        tokens: what it consumed in all, if that is known.
+        by: who said so.
+    """
+
+    tool_call_id: str
+    attempt_id: str
+    outcome: ResolutionOutcome
+    currency: str | None
+    amount: str | None
+    tokens: int | None
+    source: ResolutionSource
+    by: str
+    why: str
+
+
+class BudgetEntry(Entry, frozen=True, kw_only=True, tag="budget"):
+    """A budget was set, removed, or is nearly used up: the first has `terms`, the last a `warning`."""
+
+    event: BudgetEvent
+    name: str
+    terms: BudgetTerms | None
+    warning: BudgetWarning | None
+    by: str
+
+
+class ClientEntry(Entry, frozen=True, kw_only=True, tag="client"):
+    """A named token was made or revoked; the token itself stands nowhere.
+
+    Attributes:
+        name: the client that its calls are recorded for.
+        token_sha256: hex; tells which token of this name.
+        expires_at: UTC text; None for never.
+    """
+
+    event: ClientEvent
+    name: str
+    scopes: tuple[str, ...]
+    token_sha256: str
+    expires_at: str | None
+    by: str
+
+
+class ActionEntry(Entry, frozen=True, kw_only=True, tag="action"):
+    """Something a person did to the ledger as a whole: `adopt`, `backup`, `archive`."""
+
+    action: str
+    by: str
+    detail: dict[str, str]
 
 
 class SystemEntry(Entry, frozen=True, kw_only=True, tag="system"):
@@ -219,8 +341,10 @@ OfCall = (
     | UnsentEntry
     | DoubtEntry
     | AnswerEntry
+    | ResolutionEntry
 )
-AnyEntry = OfCall | SystemEntry
+OfLedger = BudgetEntry | ClientEntry | ActionEntry | SystemEntry
+AnyEntry = OfCall | OfLedger
 
 ENDS: dict[type[Entry], AttemptOutcome] = {
     SettlementEntry: AttemptOutcome.SETTLED,
@@ -251,9 +375,14 @@ def decode(line: bytes) -> AnyEntry:
         entry: AnyEntry = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntryError(str(error)) from error
-    if entry.v != VERSION:
-        raise UnreadableEntryError(f"the entry's version is {entry.v}; this program reads {VERSION}")
+    if entry.v not in READABLE:
+        raise UnreadableEntryError(f"the entry's version is {entry.v}; this program reads up to {VERSION}")
     return entry
+
+
+def call_id(entry: AnyEntry) -> str | None:
+    """Name the tool call that an entry belongs to; None if it belongs to none."""
+    return None if isinstance(entry, OfLedger) else entry.tool_call_id
 
 
 def kind(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -12,6 +13,11 @@ ROLLING_H = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 """Ranges that end now, by their length in hours."""
 RANGES = (*ROLLING_H, "mtd", "today")
 MOMENT_CHARS_MAX = 40
+ZONE_CHARS_MAX = 64
+# What systems keep beside the IANA names: the machine's own zone, copies, and zones that count leap seconds.
+_NO_NAMES = frozenset(("Factory", "localtime", "posixrules"))
+_NO_FOLDERS = ("posix/", "right/")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -74,6 +80,26 @@ def moment(text: str, *, name: str, zone: tzinfo) -> str:
     raise InvalidArgumentsError(
         f"{name} is {text[:MOMENT_CHARS_MAX]!r}, which is no time from 1970 on",
         remedy="Write a day like 2026-11-22, or a time like 2026-11-22T16:00:00Z.",
+    )
+
+
+def find_zone(name: str) -> tzinfo:
+    """Find a time zone by its IANA name; `UTC` needs no database of zones, which is a table that stays as it is.
+
+    Raises:
+        InvalidArgumentsError: there is none of this name here.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        known = name not in _NO_NAMES and not name.startswith(_NO_FOLDERS)
+        if known and len(name) <= ZONE_CHARS_MAX and _ZONE.fullmatch(name):
+            return ZoneInfo(name)
+    except (ValueError, KeyError, OSError):  # as the name is unknown, no zone's file, or a folder of them
+        pass
+    raise InvalidArgumentsError(
+        f"there is no time zone {name[:ZONE_CHARS_MAX]!r}",
+        remedy="Name one as the IANA database does, like Asia/Kolkata or UTC.",
     )
 
 

@@ -14,7 +14,7 @@ from service.core.money import decimal_text, pico
 from service.core.record import Attempt, ToolCall
 from service.core.usage import Usage
 from service.core.verdict import Verdict, verdict
-from service.core.words import AttemptOutcome, CostStatus, ZeroReason
+from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ResolutionSource, ZeroReason
 
 VERSION = 1
 SCHEMA_PATH = "/api/v1/receipt.schema.json"
@@ -56,6 +56,16 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     leaf_hash: str
 
 
+class ReceiptResolution(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt in doubt, by whose word and why; the amount then stands in `cost`."""
+
+    outcome: ResolutionOutcome
+    source: ResolutionSource
+    by: str
+    why: str
+    at: str
+
+
 class ReceiptAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request to a provider."""
 
@@ -77,13 +87,14 @@ class ReceiptAttempt(msgspec.Struct, frozen=True, kw_only=True):
     request_commitment: ReceiptCommitment
     response_commitment: ReceiptCommitment | None
     ledger: Position
+    resolution: ReceiptResolution | None
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
     """A call's sums in one currency.
 
     Attributes:
-        amount: cost of settled attempts.
+        amount: cost of settled attempts, and what was stated for reconciled ones.
         in_doubt_held: worst case of attempts in doubt; not spend.
         in_doubt_estimate: a guess at the same; not spend. None where one of them has no estimate.
     """
@@ -95,7 +106,12 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of one tool call. Amounts are decimal strings; times are UTC."""
+    """All that is known of one tool call. Amounts are decimal strings; times are UTC.
+
+    `checkpoint` is the newest signed one of the ledger when this was made, as its exact text; it need not cover
+    the call's own entries yet. Whoever keeps it can tell later whether the ledger is still the one that was
+    signed.
+    """
 
     version: int
     tool_call_id: str
@@ -108,9 +124,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     totals: tuple[Total, ...]
     verdict: Verdict
     url: str
+    checkpoint: str | None
 
 
-def receipt(call: ToolCall, *, as_of: str, console_url: str, salt: str | None = None) -> Receipt:
+def receipt(
+    call: ToolCall, *, as_of: str, console_url: str, salt: str | None = None, checkpoint: str | None = None
+) -> Receipt:
     """Build the receipt of a call from its record.
 
     Args:
@@ -118,6 +137,7 @@ def receipt(call: ToolCall, *, as_of: str, console_url: str, salt: str | None = 
         as_of: UTC text of this moment, for the verdict.
         console_url: where the console is reached, without a slash at the end.
         salt: hex, of the call's commitments, while it is still held.
+        checkpoint: text of the ledger's newest one, if it is known.
     """
     return Receipt(
         version=VERSION,
@@ -131,6 +151,7 @@ def receipt(call: ToolCall, *, as_of: str, console_url: str, salt: str | None = 
         totals=totals(call),
         verdict=verdict(call, as_of=as_of),
         url=page_url(console_url, call.tool_call_id),
+        checkpoint=checkpoint,
     )
 
 
@@ -144,7 +165,7 @@ def totals(call: ToolCall) -> tuple[Total, ...]:
     sums: dict[str, list[int]] = {}
     unguessed: set[str | None] = set()
     for attempt in call.attempts:
-        if isinstance(attempt.end, DoubtEntry) and not _is_guessed(attempt.end):
+        if attempt.outcome is AttemptOutcome.IN_DOUBT and not _is_guessed(attempt.end):
             unguessed.add(attempt.intent.worst_case.currency)
         for column, (currency, amount) in enumerate(_amounts(attempt)):
             if currency is not None and amount is not None:
@@ -169,6 +190,8 @@ def schema() -> dict[str, Any]:
 def _amounts(attempt: Attempt) -> tuple[tuple[str | None, str | None], ...]:
     """List (currency, amount) as settled, held and estimated."""
     nothing = (None, None)
+    if attempt.resolution is not None:
+        return (attempt.resolution.currency, attempt.resolution.amount), nothing, nothing
     match attempt.end:
         case SettlementEntry() as settlement:
             return (settlement.cost.currency, settlement.cost.amount), nothing, nothing
@@ -180,8 +203,8 @@ def _amounts(attempt: Attempt) -> tuple[tuple[str | None, str | None], ...]:
             return nothing, nothing, nothing
 
 
-def _is_guessed(doubt: DoubtEntry) -> bool:
-    return doubt.estimate is not None and doubt.estimate.amount is not None
+def _is_guessed(end: End | None) -> bool:
+    return isinstance(end, DoubtEntry) and end.estimate is not None and end.estimate.amount is not None
 
 
 def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
@@ -206,11 +229,27 @@ def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
         first_byte_ms=_ms(timing.first_byte_us) if timing else None,
         request_commitment=_commitment(intent.request, salt),
         response_commitment=_response(end, salt),
-        ledger=Position(origin=intent.origin, index=(end or intent).index, leaf_hash=attempt.end_leaf.hex()),
+        ledger=Position(origin=intent.origin, index=attempt.latest.index, leaf_hash=attempt.leaf.hex()),
+        resolution=_resolution(attempt),
     )
 
 
+def _resolution(attempt: Attempt) -> ReceiptResolution | None:
+    said = attempt.resolution
+    if said is None:
+        return None
+    return ReceiptResolution(outcome=said.outcome, source=said.source, by=said.by, why=said.why, at=said.at)
+
+
 def _cost(attempt: Attempt) -> ReceiptCost:
+    said = attempt.resolution
+    if said is not None and said.amount is not None:
+        return ReceiptCost(
+            amount=said.amount,
+            currency=said.currency,
+            status=CostStatus.STATED,
+            price_version=attempt.intent.price_version,
+        )
     match attempt.end:
         case SettlementEntry() as settlement:
             cost = settlement.cost

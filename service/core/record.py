@@ -3,9 +3,10 @@
 What may follow what:
 
     tool call:  tool_call → attempt* → answer
-    attempt:    intent → unsent | [accepted] → settlement | refusal | doubt
+    attempt:    intent → unsent | [accepted] → settlement | refusal | doubt → [resolution]
 
-Attempts may overlap. An attempt ends once. The call closes once, after every attempt has ended.
+Attempts may overlap. An attempt ends once. The call closes once, after every attempt has ended; nothing follows
+then but the resolution of an attempt in doubt, once each.
 """
 
 import msgspec
@@ -15,17 +16,23 @@ from service.core.entries import (
     AcceptedEntry,
     AnswerEntry,
     AnyEntry,
+    DoubtEntry,
     End,
     IntentEntry,
     OfCall,
     RefusalEntry,
+    ResolutionEntry,
     ToolCallEntry,
     UnsentEntry,
     kind,
 )
-from service.core.words import AttemptOutcome
+from service.core.words import AttemptOutcome, ResolutionOutcome
 
 SIMULATOR_HEADER = "exai-simulator"
+_RESOLVED = {
+    ResolutionOutcome.RECONCILED: AttemptOutcome.RECONCILED,
+    ResolutionOutcome.WRITTEN_OFF: AttemptOutcome.WRITTEN_OFF,
+}
 
 
 class BrokenRecordError(ValueError):
@@ -35,18 +42,26 @@ class BrokenRecordError(ValueError):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request to a provider, as far as it is written down.
 
-    `end_leaf` is the hash of the ending entry, or of the intent while the attempt is open.
+    `leaf` is the hash of the latest of intent, end and resolution.
     """
 
     intent: IntentEntry
     accepted: AcceptedEntry | None = None
     end: End | None = None
-    end_leaf: bytes
+    resolution: ResolutionEntry | None = None
+    leaf: bytes
 
     @property
     def outcome(self) -> AttemptOutcome:
-        """How the attempt ended, `open` until it has."""
+        """How the attempt ended, `open` until it has; once resolved, what became of it."""
+        if self.resolution is not None:
+            return _RESOLVED[self.resolution.outcome]
         return AttemptOutcome.OPEN if self.end is None else ENDS[type(self.end)]
+
+    @property
+    def latest(self) -> IntentEntry | End | ResolutionEntry:
+        """The entry that `leaf` is the hash of."""
+        return self.resolution or self.end or self.intent
 
     @property
     def simulated(self) -> bool:
@@ -82,6 +97,11 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     def tool_call_id(self) -> str:
         """Our id of the call."""
         return self.opened.tool_call_id
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether an attempt is in doubt and not resolved: so long an entry may follow the answer."""
+        return any(attempt.outcome is AttemptOutcome.IN_DOUBT for attempt in self.attempts)
 
     @property
     def open_attempts(self) -> tuple[Attempt, ...]:
@@ -126,6 +146,8 @@ def after(call: ToolCall | None, entry: OfCall, leaf: bytes) -> ToolCall:
         )
     if entry.tool_call_id != call.tool_call_id:
         raise BrokenRecordError(f"an entry of {entry.tool_call_id} reached the record of {call.tool_call_id}")
+    if isinstance(entry, ResolutionEntry):
+        return _resolved(call, entry, leaf)
     if call.answer is not None:
         raise BrokenRecordError(f"{kind(entry)} after tool call {call.tool_call_id} was closed")
     match entry:
@@ -150,7 +172,7 @@ def _intended(call: ToolCall, entry: IntentEntry, leaf: bytes) -> ToolCall:
         )
     if entry.retry_of is not None and not call.attempt(entry.retry_of).repeatable:
         raise BrokenRecordError(f"attempt {entry.retry_of} may have been billed; it must not be tried again")
-    return msgspec.structs.replace(call, attempts=(*call.attempts, Attempt(intent=entry, end_leaf=leaf)))
+    return msgspec.structs.replace(call, attempts=(*call.attempts, Attempt(intent=entry, leaf=leaf)))
 
 
 def _accepted(call: ToolCall, entry: AcceptedEntry) -> ToolCall:
@@ -166,7 +188,28 @@ def _ended(call: ToolCall, entry: End, leaf: bytes) -> ToolCall:
         raise BrokenRecordError(f"attempt {entry.attempt_id} ended twice")
     if attempt.accepted is not None and isinstance(entry, UnsentEntry):
         raise BrokenRecordError(f"attempt {entry.attempt_id} was accepted, so it was sent")
-    return _with(call, msgspec.structs.replace(attempt, end=entry, end_leaf=leaf))
+    return _with(call, msgspec.structs.replace(attempt, end=entry, leaf=leaf))
+
+
+def _resolved(call: ToolCall, entry: ResolutionEntry, leaf: bytes) -> ToolCall:
+    attempt = call.attempt(entry.attempt_id)
+    if not isinstance(attempt.end, DoubtEntry) or attempt.resolution is not None:
+        raise BrokenRecordError(
+            f"attempt {entry.attempt_id} is {attempt.outcome}; only what is in doubt is resolved"
+        )
+    if (entry.amount is None, entry.currency is None) != (_written_off(entry), _written_off(entry)):
+        raise BrokenRecordError(
+            f"attempt {entry.attempt_id}: what is reconciled has an amount and a currency,"
+            " what is written off none"
+        )
+    billed_in = attempt.intent.worst_case.currency
+    if entry.currency is not None and billed_in not in (None, entry.currency):
+        raise BrokenRecordError(f"attempt {entry.attempt_id} is billed in {billed_in}, not in {entry.currency}")
+    return _with(call, msgspec.structs.replace(attempt, resolution=entry, leaf=leaf))
+
+
+def _written_off(entry: ResolutionEntry) -> bool:
+    return entry.outcome is ResolutionOutcome.WRITTEN_OFF
 
 
 def _closed(call: ToolCall, entry: AnswerEntry) -> ToolCall:

@@ -27,6 +27,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         calls: calls that have an attempt in this row, or have none at all. A call whose attempts fall into
             several rows counts in each, so rows' calls may not be added; sums over everything are asked for.
         free, plan, unpriced: settled attempts that cost nothing, are paid by a quota, have no known price.
+        spent_pico: of settled attempts, and of reconciled ones what was stated for them.
         held_pico: the worst case of what is in doubt, never spend; unknown where `currency` is None.
         last_at: when the newest of the calls was opened.
     """
@@ -47,6 +48,8 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
     unsent: int = 0
     in_doubt: int = 0
+    reconciled: int = 0
+    written_off: int = 0
     open: int = 0
     free: int = 0
     plan: int = 0

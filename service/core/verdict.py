@@ -5,7 +5,8 @@ So the best word for a charged call is UNVERIFIED: nothing contradicts it, nothi
 
 import msgspec
 
-from service.core.entries import DoubtEntry, RefusalEntry, SettlementEntry, UnsentEntry
+from service.core.entries import DoubtEntry, RefusalEntry, ResolutionEntry, SettlementEntry, UnsentEntry
+from service.core.money import pico
 from service.core.record import Attempt, ToolCall
 from service.core.words import CostStatus, DoubtCause, UnsentReason, VerdictWord, ZeroReason
 
@@ -71,7 +72,7 @@ _METERED_NOTHING = (
 
 # Of several attempts the gravest speaks: what contradicts, what is unknown, what is unconfirmed; of those
 # that cost nothing, the one that was answered.
-GRAVITY = ("M3", "U6", "U5", "U7", "U9", "U4", "N4", "N3", "N6")
+GRAVITY = ("M3", "U6", "U5", "U7", "U9", "U11", "U10", "U4", "N4", "N3", "N6")
 STILL_OPEN = "U9"
 _WORD_BY_LETTER = {
     "P": VerdictWord.PROVEN,
@@ -119,6 +120,8 @@ def _no_attempt(call: ToolCall) -> tuple[VerdictWord, str, str]:
 
 
 def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
+    if attempt.resolution is not None:
+        return _judge_resolution(attempt.resolution)
     match attempt.end:
         case SettlementEntry() as settlement:
             return _judge_settlement(attempt, settlement)
@@ -135,6 +138,15 @@ def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
             return VerdictWord.UNVERIFIED, code, f"{_DOUBT[doubt.cause]}. {held}"
         case _:
             return VerdictWord.UNVERIFIED, "U9", "An attempt is still under way."
+
+
+def _judge_resolution(said: ResolutionEntry) -> tuple[VerdictWord, str, str]:
+    if said.amount is None:
+        sentence = "No usage was received. The attempt was written off: whether it was billed was not found out."
+        return VerdictWord.UNVERIFIED, "U11", sentence
+    cost = f"{said.amount} {said.currency}" if pico(said.amount) else "nothing"
+    sentence = f"No usage was received. That it cost {cost} was stated by hand; nothing here confirms it."
+    return VerdictWord.UNVERIFIED, "U10", sentence
 
 
 def _judge_settlement(attempt: Attempt, settlement: SettlementEntry) -> tuple[VerdictWord, str, str]:

@@ -28,6 +28,7 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
         currency: what it is billed in; None if not known.
         fingerprint: first 8 hex of the key's SHA-256.
         simulated: whether a simulator, not a provider, is behind it.
+        zone: IANA name; whose days and months its budgets mean.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     simulated: bool
     key: Secret
+    zone: str = "UTC"
 
 
 def fingerprint(key: str) -> str:
@@ -46,7 +48,7 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:_FINGERPRINT_CHARS]
 
 
-def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = None) -> Wallet:
+def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = None, zone: str = "UTC") -> Wallet:
     """Put a wallet together and refuse what would send a key where it must not go.
 
     Raises:
@@ -76,6 +78,7 @@ def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = No
         fingerprint=fingerprint(key),
         simulated=simulated,
         key=Secret(key),
+        zone=zone,
     )
 
 

@@ -14,6 +14,8 @@ class AttemptOutcome(StrEnum):
     REFUSED = "refused"
     UNSENT = "unsent"
     IN_DOUBT = "in_doubt"
+    RECONCILED = "reconciled"
+    WRITTEN_OFF = "written_off"
 
 
 class ToolOutcome(StrEnum):
@@ -48,6 +50,7 @@ class CostStatus(StrEnum):
     FREE = "free"
     PLAN = "plan"
     UNKNOWN_PRICE = "unknown_price"
+    STATED = "stated"
 
 
 class RefusalReason(StrEnum):
@@ -94,6 +97,44 @@ class DoubtCause(StrEnum):
     STOPPING = "stopping"
     CRASH = "crash"
     SERVICE_FAILED = "service_failed"
+
+
+class ResolutionOutcome(StrEnum):
+    """What became of an attempt in doubt."""
+
+    RECONCILED = "reconciled"
+    WRITTEN_OFF = "written_off"
+
+
+class ResolutionSource(StrEnum):
+    """By what an attempt in doubt was resolved."""
+
+    OPERATOR = "operator"
+    READINGS = "readings"
+
+
+class BudgetPeriod(StrEnum):
+    """For how long a limit holds before it begins anew."""
+
+    MINUTE = "minute"
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class BudgetEvent(StrEnum):
+    """What happened to a budget."""
+
+    SET = "set"
+    REMOVED = "removed"
+    WARNED = "warned"
+
+
+class ClientEvent(StrEnum):
+    """What happened to a named token."""
+
+    CREATED = "created"
+    REVOKED = "revoked"
 
 
 class VerdictWord(StrEnum):

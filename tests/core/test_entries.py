@@ -12,22 +12,31 @@ from service.core.canonical import NotCanonicalError, is_canonical
 from service.core.entries import (
     ENDS,
     VERSION,
+    ActionEntry,
     AnyEntry,
+    BudgetEntry,
+    BudgetTerms,
+    ClientEntry,
     End,
     Entry,
     SystemEntry,
     UnreadableEntryError,
+    call_id,
     decode,
     encode,
     kind,
 )
 from service.core.evidence import Signature, TlsPeer
+from service.core.words import BudgetEvent, BudgetPeriod, ClientEvent
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
 README = Path(entries.__file__).with_name("README.md").read_text(encoding="utf-8")
 KINDS = {str(entry.__struct_config__.tag): entry for entry in get_args(AnyEntry)}
+
+
+TERMS = BudgetTerms(name="daily", period=BudgetPeriod.DAY, limits={"USD": "5"}, each=("client",))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +52,18 @@ def one_of_each(made: "Made") -> list[AnyEntry]:
         made.refusal(message="né ✓ \u2028"),
         made.unsent(),
         made.doubt(),
-        made.answer(),
+        made.answer(replay_of="d" * 32),
+        made.resolution(),
+        BudgetEntry(event=BudgetEvent.SET, name="daily", terms=TERMS, warning=None, by="exai.toml"),
+        ClientEntry(
+            event=ClientEvent.CREATED,
+            name="ci",
+            scopes=("call",),
+            token_sha256="0" * 64,
+            expires_at=None,
+            by="anna",
+        ),
+        ActionEntry(action="adopt", by="anna", detail={"why": "a disk was replaced"}),
         SystemEntry(event="start", detail={"version": "0.1.0"}),
     ]
 
@@ -61,18 +81,18 @@ def test_every_kind_is_read_as_it_was_written(one_of_each: list[AnyEntry]) -> No
 
 
 def test_the_bytes_of_an_entry_are_fixed() -> None:
-    """Version 1 is written like this for ever: a stranger's verifier and old logs depend on it."""
+    """Version 2 is written like this for ever: a stranger's verifier and old logs depend on it."""
     entry = SystemEntry(origin="o-1", epoch=1, index=0, at="2026-11-22T16:21:00.000000Z", event="start", detail={})
     expected = (
         b'{"at":"2026-11-22T16:21:00.000000Z","detail":{},"epoch":1,"event":"start",'
-        b'"index":0,"kind":"system","origin":"o-1","v":1}'
+        b'"index":0,"kind":"system","origin":"o-1","v":2}'
     )
     assert expected == encode(entry)
 
 
 def test_a_later_field_does_not_break_an_older_reader() -> None:
     """A field that is not known is passed over: fields may be added."""
-    line = b'{"detail":{},"event":"stop","kind":"system","later":[1],"v":1}'
+    line = b'{"detail":{},"event":"stop","kind":"system","later":[1],"v":2}'
     assert SystemEntry(event="stop", detail={}) == decode(line)
 
 
@@ -85,7 +105,7 @@ def test_a_later_field_does_not_break_an_older_reader() -> None:
         (b'{"kind":"poem"}', "Invalid value 'poem'"),
         (b'{"kind":"system","event":"start"}', "missing required field `detail`"),
         (b'{"kind":"system","event":7,"detail":{}}', "Expected `str`, got `int`"),
-        (b'{"kind":"system","event":"start","detail":{},"v":2}', "version is 2; this program reads 1"),
+        (b'{"kind":"system","event":"start","detail":{},"v":3}', "version is 3; this program reads up to 2"),
         (b'{"kind":"system","event":"\xff","detail":{}}', "utf-8"),
         (b'{"kind":"system","event":"","detail":{},"x":' + b"[" * 100_000, "recursion"),
     ],
@@ -101,6 +121,19 @@ def test_contradictory_usage_is_no_entry(made: "Made") -> None:
     line = encode(made.settlement()).replace(b'"output_tokens":50', b'"output_tokens":-50')
     with pytest.raises(UnreadableEntryError, match="output_tokens = -50 is outside"):
         decode(line)
+
+
+def test_what_version_1_wrote_is_read_as_it_stands(made: "Made") -> None:
+    """An entry of the version before has none of the fields that came later, and is read all the same."""
+    line = encode(msgspec.structs.replace(made.tool_call(), v=1)).replace(b'"idempotency":null,', b"")
+    assert b"idempotency" not in line
+    assert msgspec.structs.replace(made.tool_call(), v=1) == decode(line)
+
+
+def test_an_entry_names_its_call_if_it_has_one(one_of_each: list[AnyEntry]) -> None:
+    """What belongs to no call names none."""
+    expected = {name: None if name in ("budget", "client", "action", "system") else "c" * 32 for name in KINDS}
+    assert expected == {kind(entry): call_id(entry) for entry in one_of_each}
 
 
 def test_a_float_cannot_be_written() -> None:
@@ -125,4 +158,4 @@ def test_the_readme_names_the_fields_of_every_kind() -> None:
     }
     rows = re.findall(r"^\| `([a-z_]+)` \| ((?:`[a-z_0-9]+` ?)+)\|", README, re.MULTILINE)
     assert in_code == {name: tuple(re.findall(r"`([a-z_0-9]+)`", fields)) for name, fields in rows}
-    assert VERSION == 1
+    assert VERSION == 2

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.core.ranges import RANGES, Span, local_day, local_hour, moment, span
+from service.core.ranges import RANGES, Span, find_zone, local_day, local_hour, moment, span
 from service.core.times import utc_ns
 from service.errors import InvalidArgumentsError
 
@@ -144,3 +144,25 @@ def test_a_contradiction_is_refused(asked: dict[str, str], said: str) -> None:
     with pytest.raises(InvalidArgumentsError, match=said) as raised:
         span(**asked, now_ns=NOW_NS, zone=UTC)
     assert raised.value.remedy
+
+
+@pytest.mark.parametrize(("name", "zone"), [("UTC", UTC), ("Asia/Kolkata", KOLKATA)])
+def test_a_zone_by_its_name(name: str, zone: tzinfo) -> None:
+    """The one that needs no database, and one that stands in it."""
+    assert zone is find_zone(name)
+
+
+@pytest.mark.parametrize("name", ["", "America", "../etc/passwd", "/etc/passwd", "A" * 65, "UTC\0", "Asia/"])
+def test_a_name_that_is_no_zone(name: str) -> None:
+    """Nothing but a zone's file is opened, and nothing but a sentence comes back."""
+    with pytest.raises(InvalidArgumentsError, match="no time zone"):
+        find_zone(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["localtime", "posixrules", "Factory", "posix/Asia/Kolkata", "right/Asia/Kolkata"]
+)
+def test_a_file_of_the_database_that_is_no_name(name: str) -> None:
+    """A machine's own zone is nobody's word for one, and a zone that counts leap seconds would shift every day."""
+    with pytest.raises(InvalidArgumentsError, match="no time zone"):
+        find_zone(name)

@@ -29,6 +29,7 @@ FIELDS = [
     "totals",
     "verdict",
     "url",
+    "checkpoint",
 ]
 ATTEMPT_FIELDS = [
     "attempt_id",
@@ -49,6 +50,7 @@ ATTEMPT_FIELDS = [
     "request_commitment",
     "response_commitment",
     "ledger",
+    "resolution",
 ]
 SIGNATURE = Signature(nonce="n", timestamp="1795364460000", signature="s", model="kimi-k3")
 
@@ -66,6 +68,8 @@ HISTORIES: dict[str, tuple[tuple[Any, ...], ...]] = {
         ("intent",),
         ("doubt", {"status": None, "response": None, "estimate": None, "timing": None, "provider_ids": {}}),
     ),
+    "reconciled": (("intent",), ("doubt",), ("resolution",)),
+    "written off": (("intent",), ("doubt",), ("written_off",)),
     "simulated": (("intent", {"simulated": True}), ("settlement",), ("answer",)),
 }
 
@@ -234,3 +238,29 @@ def test_a_receipt_can_be_read_back(made: "Made") -> None:
     """The same type reads what it wrote."""
     written = receipt(made.call(*entries(made, "in doubt")), as_of=AS_OF, console_url="")
     assert written == msgspec.json.decode(msgspec.json.encode(written), type=Receipt)
+
+
+def test_the_newest_checkpoint_leaves_with_the_receipt(made: "Made") -> None:
+    """Its text stands there as it was signed; null where none is known."""
+    call = made.call(*entries(made, "settled"))
+    told = receipt(call, as_of=AS_OF, console_url="", checkpoint="exai/1\n2\nAAAA\n\n— signature\n")
+    assert "exai/1\n2\nAAAA\n\n— signature\n" == told.checkpoint
+    assert shown(call)["checkpoint"] is None
+
+
+def test_what_was_stated_for_an_attempt_in_doubt_is_its_cost(made: "Made") -> None:
+    """The amount stands in cost and total as stated, nothing is held any more, and who said it is named."""
+    told = shown(made.call(*entries(made, "reconciled")))
+    (attempt,) = told["attempts"]
+    cost = {"amount": "0.5", "currency": "USD", "status": "stated", "price_version": "0123456789abcdef"}
+    assert cost == attempt["cost"]
+    assert [{"currency": "USD", "amount": "0.5", "in_doubt_held": "0", "in_doubt_estimate": "0"}] == told["totals"]
+    assert ("reconciled", "operator", "the provider's console shows it") == tuple(
+        attempt["resolution"][name] for name in ("outcome", "source", "why")
+    )
+
+
+def test_what_was_written_off_costs_and_holds_nothing(made: "Made") -> None:
+    """No amount is shown, neither as cost nor as held."""
+    told = shown(made.call(*entries(made, "written off")))
+    assert (None, []) == (told["attempts"][0]["cost"]["amount"], told["totals"])

@@ -1,23 +1,24 @@
 """A record grows by its grammar alone; a model of ten lines decides what that is."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.entries import ENDS, OfCall
+from service.core.entries import ENDS, OfCall, WorstCase
 from service.core.merkle import leaf_hash
 from service.core.record import SIMULATOR_HEADER, BrokenRecordError, Step, ToolCall, after
-from service.core.words import AttemptOutcome, ZeroReason
+from service.core.words import AttemptOutcome, ResolutionOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
 LEAF = leaf_hash(b"")
 ENDINGS = ("settlement", "refusal", "unsent", "doubt")
+RESOLVINGS = ("resolution", "written_off")
 
 
 class Move(NamedTuple):
@@ -29,7 +30,11 @@ class Move(NamedTuple):
 
 MOVES = [
     *(Move(kind) for kind in ("tool_call", "answer", "zero", "stranger")),
-    *(Move(kind, number) for kind in ("intent", "twin", "accepted", *ENDINGS) for number in (1, 2, 3)),
+    *(
+        Move(kind, number)
+        for kind in ("intent", "twin", "accepted", *ENDINGS, *RESOLVINGS)
+        for number in (1, 2, 3)
+    ),
 ]
 
 
@@ -57,9 +62,11 @@ class Model:
 
     def allows(self, move: Move) -> bool:
         """Say whether a move may come next."""
+        state = self.attempts[move.number - 1] if 0 < move.number <= len(self.attempts) else "missing"
+        if move.kind in RESOLVINGS:
+            return state == "doubt"
         if self.call != "open":
             return self.call == "unopened" and move.kind == "tool_call"
-        state = self.attempts[move.number - 1] if 0 < move.number <= len(self.attempts) else "missing"
         allowed: dict[str, Callable[[], bool]] = {
             "intent": lambda: move.number == len(self.attempts) + 1,
             "twin": lambda: move.number == 1 and not self.attempts,
@@ -86,7 +93,8 @@ class Model:
 def words(call: ToolCall) -> list[str]:
     """Say a record's attempts in the model's words."""
     ends = {end.__struct_config__.tag: outcome for end, outcome in ENDS.items()}
-    ends |= {"open": AttemptOutcome.OPEN}
+    ends |= {"open": AttemptOutcome.OPEN, "resolution": AttemptOutcome.RECONCILED}
+    ends |= {"written_off": AttemptOutcome.WRITTEN_OFF}
     found = []
     for attempt in call.attempts:
         word = "accepted" if attempt.accepted and attempt.end is None else None
@@ -136,6 +144,17 @@ def test_no_sequence_breaks_the_grammar(made: "Made", data: st.DataObject) -> No
             "attempt 0+1 was accepted, so it was sent",
         ),
         ([Move("tool_call"), Move("intent", 1), Move("doubt", 1)], Move("refusal", 1), "attempt 0+1 ended twice"),
+        ([Move("tool_call"), Move("intent", 1)], Move("resolution", 1), "0+1 is open; only what is in doubt"),
+        (
+            [Move("tool_call"), Move("intent", 1), Move("settlement", 1)],
+            Move("written_off", 1),
+            "attempt 0+1 is settled; only what is in doubt is resolved",
+        ),
+        (
+            [Move("tool_call"), Move("intent", 1), Move("doubt", 1), Move("resolution", 1)],
+            Move("written_off", 1),
+            "attempt 0+1 is reconciled; only what is in doubt is resolved",
+        ),
     ],
 )
 def test_a_refusal_says_what_is_wrong(made: "Made", history: list[Move], move: Move, why: str) -> None:
@@ -159,10 +178,10 @@ def test_an_attempt_carries_the_hash_of_its_latest_entry(made: "Made") -> None:
     call = after(None, made.tool_call(), b"0")
     call = after(call, made.intent(), b"1")
     call = after(call, made.accepted(), b"2")
-    assert call.attempt(made.attempt_id()).end_leaf == b"1"
+    assert call.attempt(made.attempt_id()).leaf == b"1"
     assert call.open_attempts == call.attempts
     call = after(call, made.doubt(), b"3")
-    assert call.attempt(made.attempt_id()).end_leaf == b"3"
+    assert call.attempt(made.attempt_id()).leaf == b"3"
 
 
 def test_a_simulator_is_known_by_wallet_or_header(made: "Made") -> None:
@@ -223,3 +242,36 @@ def test_only_what_was_surely_not_billed_is_tried_again(
     else:
         with pytest.raises(BrokenRecordError, match="must not be tried again"):
             after(call, again, LEAF)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"amount": None}, "what is reconciled has an amount and a currency"),
+        ({"outcome": ResolutionOutcome.WRITTEN_OFF}, "what is written off none"),
+        ({"currency": "CNY"}, "is billed in USD, not in CNY"),
+    ],
+)
+def test_a_resolution_must_fit_its_attempt(made: "Made", changed: dict[str, Any], why: str) -> None:
+    """An amount belongs to what is reconciled alone, and is in the currency that the attempt is billed in."""
+    with pytest.raises(BrokenRecordError, match=why):
+        made.call(made.intent(), made.doubt(), made.resolution(**changed))
+
+
+def test_of_an_unpriced_attempt_any_currency_may_be_stated(made: "Made") -> None:
+    """Where no price was known, the statement says the currency too."""
+    unknown = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
+    call = made.call(made.intent(worst_case=unknown), made.doubt(), made.resolution(currency="CNY"))
+    assert AttemptOutcome.RECONCILED == call.attempts[0].outcome
+
+
+def test_a_closed_call_is_doubtful_until_its_last_doubt_is_resolved(made: "Made") -> None:
+    """A resolution may follow the answer; the attempt then carries its hash."""
+    call = made.call(made.intent(), made.doubt(), made.answer())
+    assert call.doubtful
+    resolved = after(call, made.resolution(), b"r")
+    assert (False, b"r", made.resolution()) == (
+        resolved.doubtful,
+        resolved.attempts[0].leaf,
+        resolved.attempts[0].latest,
+    )

@@ -28,7 +28,7 @@ def test_what_is_added_is_every_whole_number() -> None:
     assert {4} == {getattr(both, name) for name in COUNTS}
     assert later.last_at == both.last_at == added(later, row).last_at
     assert added(Spending(), Spending()).last_at is None
-    assert 18 == len(COUNTS)
+    assert 20 == len(COUNTS)
 
 
 def test_input_is_of_three_classes() -> None:

@@ -188,6 +188,23 @@ def test_a_simulated_call_always_says_so(made: "Made", end: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("amount", "cost"), [("0.5", "it cost 0.5 USD was stated by hand"), ("0", "it cost nothing was stated")]
+)
+def test_a_statement_by_hand_is_no_proof(made: "Made", amount: str, cost: str) -> None:
+    """Whatever was stated for an attempt in doubt, nothing here confirms it."""
+    found = judged(made.call(made.intent(), made.doubt(), made.resolution(amount=amount)))
+    assert (VerdictWord.UNVERIFIED, "U10") == (found.word, found.code)
+    assert cost in found.sentence
+
+
+def test_what_is_written_off_stays_unverified(made: "Made") -> None:
+    """Nobody found out whether it was billed, and the sentence says so."""
+    found = judged(made.call(made.intent(), made.doubt(), made.written_off()))
+    assert (VerdictWord.UNVERIFIED, "U11") == (found.word, found.code)
+    assert "not found out" in found.sentence
+
+
+@pytest.mark.parametrize(
     ("code", "word"), [("U4", "UNVERIFIED"), ("M3", "MISMATCH"), ("N10", "NO CREDIT USED"), ("P1", "PROVEN")]
 )
 def test_a_code_names_its_verdict(code: str, word: str) -> None:

@@ -16,6 +16,11 @@ LISTS = {
     "refusal reason": words.RefusalReason,
     "unsent reason": words.UnsentReason,
     "doubt cause": words.DoubtCause,
+    "resolution": words.ResolutionOutcome,
+    "resolution source": words.ResolutionSource,
+    "budget period": words.BudgetPeriod,
+    "budget event": words.BudgetEvent,
+    "client event": words.ClientEvent,
     "verdict": words.VerdictWord,
 }
 README = Path(words.__file__).with_name("README.md").read_text(encoding="utf-8")
