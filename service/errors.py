@@ -7,17 +7,22 @@
     │   ├── ClockError          the machine's time cannot be right
     │   └── StoreError          the data folder cannot be used
     │       ├── StoreLockedError    another process has it
-    │       └── StoreBrokenError    what it holds contradicts itself
+    │       ├── StoreBrokenError    what it holds contradicts itself
+    │       └── RolledBackError     it is not the log that was signed last
     ├── LedgerError             the ledger could not make something durable
     │   ├── LedgerClosedError   it takes nothing more
     │   ├── StoreFullError      the disk is full; nothing was written
     │   └── LedgerFailedError   the disk failed; the state is unknown until the next start
+    ├── ActionError             what a person asked of the ledger was not done
     ├── AdmissionError          a tool call may not begin
     │   ├── UnauthorizedError
     │   └── OverCapacityError
     └── CallError               an admitted tool call did not succeed
         ├── InvalidArgumentsError
+        ├── IdempotencyConflictError
+        ├── AnswerLostError
         ├── NoWalletError
+        ├── BudgetStopError
         ├── UnknownModelError
         ├── ProviderRefusedError
         ├── ProviderUnreachableError
@@ -96,6 +101,12 @@ class StoreBrokenError(StoreError):
     code = "store_broken"
 
 
+class RolledBackError(StoreError):
+    """The log is not the one that was signed last; only `exai ledger adopt` takes it as it is."""
+
+    code = "rolled_back"
+
+
 class LedgerError(ExaiError):
     """Something could not be made durable."""
 
@@ -120,6 +131,16 @@ class LedgerFailedError(LedgerError):
     """The disk refused or lost a write; what is on it is known only after the next start."""
 
     code = "ledger_failed"
+
+
+class ActionError(ExaiError):
+    """What a person asked of the ledger was refused, or could not be done."""
+
+    code = "action"
+
+    def __init__(self, message: str, *, remedy: str = "", retryable: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retryable = retryable
 
 
 class AdmissionError(ExaiError):
@@ -153,10 +174,47 @@ class InvalidArgumentsError(CallError):
     code = "invalid_arguments"
 
 
+class IdempotencyConflictError(CallError):
+    """The idempotency key is bound to another request."""
+
+    code = "idempotency_conflict"
+
+
+class AnswerLostError(CallError):
+    """The request was made before with this idempotency key, and the answer to it is not kept.
+
+    Attributes:
+        replay_of: the tool call that it was.
+    """
+
+    code = "answer_lost"
+
+    def __init__(self, message: str, *, replay_of: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.replay_of = replay_of
+
+
 class NoWalletError(CallError):
     """No configured wallet serves the request."""
 
     code = "no_wallet"
+
+
+class BudgetStopError(CallError):
+    """A budget does not allow what the next attempt could cost; nothing was sent for it.
+
+    Attributes:
+        resets_at: UTC text of the time at which the budget's window begins anew; None if it never does.
+    """
+
+    code = "budget"
+
+    def __init__(
+        self, message: str, *, remedy: str = "", resets_at: str | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.resets_at = resets_at
+        self.retryable = retryable
 
 
 class UnknownModelError(CallError):

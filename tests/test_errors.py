@@ -6,7 +6,13 @@ import re
 import pytest
 
 from service import errors
-from service.errors import AttemptInDoubtError, ExaiError, ProviderRefusedError
+from service.errors import (
+    AnswerLostError,
+    AttemptInDoubtError,
+    BudgetStopError,
+    ExaiError,
+    ProviderRefusedError,
+)
 
 FAMILY = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, ExaiError)]
 RETRYABLE = {"LedgerClosedError", "OverCapacityError", "ProviderUnreachableError", "StoreFullError"}
@@ -18,6 +24,8 @@ def made(kind: type[ExaiError]) -> ExaiError:
         return kind("what happened", reason="rate_limited", status=429, retryable=False, remedy="what to do")
     if issubclass(kind, AttemptInDoubtError):
         return kind("what happened", cause="stream_cut", remedy="what to do")
+    if issubclass(kind, AnswerLostError):
+        return kind("what happened", replay_of="c1", remedy="what to do")
     return kind("what happened", remedy="what to do")
 
 
@@ -60,6 +68,20 @@ def test_an_attempt_in_doubt_is_never_to_be_repeated() -> None:
     """It may have been billed, so trying again is not offered; its cause is kept."""
     error = AttemptInDoubtError("lost", cause="stream_cut")
     assert (error.cause, error.retryable) == ("stream_cut", False)
+
+
+def test_a_lost_answer_names_its_call() -> None:
+    """Whose answer it was is kept; asking again with the same key is not offered."""
+    error = AnswerLostError("lost", replay_of="c1")
+    assert ("c1", False) == (error.replay_of, error.retryable)
+
+
+def test_a_budget_says_when_it_begins_anew() -> None:
+    """Unless it is told, it never does, and waiting is not offered."""
+    ends = "2026-11-23T00:00:00.000000Z"
+    error = BudgetStopError("spent", resets_at=ends, retryable=True)
+    assert (ends, True) == (error.resets_at, error.retryable)
+    assert (None, False) == (BudgetStopError("spent").resets_at, BudgetStopError("spent").retryable)
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

@@ -1,8 +1,7 @@
-"""The ledger: the only writer of the log. What it has returned survives a power cut.
+"""The ledger: the asyncio face of the log's only writer. What it has returned survives a power cut.
 
-One thread writes to the store. It takes whatever waits, writes it in one transaction and so one fsync, then
-offers the committed steps to the feed and wakes the waiting callers. The records of open calls live in
-that thread: an entry that its call's history does not allow is refused before it is written.
+One thread drives the writer. It takes whatever waits, has it written in one transaction and so one fsync, then
+offers the committed steps to the feed, the tree to the notary, and wakes the waiting callers.
 """
 
 import asyncio
@@ -13,16 +12,16 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from service.core import entries, merkle, record
-from service.core.entries import AnyEntry, SystemEntry, ToolCallEntry
-from service.core.record import BrokenRecordError, Step, ToolCall
+from service.core import budget
+from service.core.entries import AnyEntry, BudgetEntry, SystemEntry
+from service.core.record import Step
 from service.core.shapes import Clock
 from service.core.times import utc_text
 from service.errors import LedgerClosedError, LedgerFailedError, StoreBrokenError, StoreFullError
 from service.ledger import sweep
 from service.ledger.feed import Feed
-from service.ledger.rows import joined, rows
-from service.ledger.store import Line, Rows, Store
+from service.ledger.notary import Notary
+from service.ledger.writer import Append, Outcome, Writer
 
 ENTRIES_PER_COMMIT_MAX = 1024
 WAITING_MAX = 2000
@@ -31,46 +30,40 @@ FEED_TIMEOUT_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class _Append(msgspec.Struct, frozen=True):
-    """Entries that one caller wants written together."""
+class _Waiting(msgspec.Struct, frozen=True):
+    """An append on its way, and who waits for it."""
 
-    entries: Sequence[AnyEntry]
-    at: str
+    append: Append
     future: asyncio.Future[tuple[Step, ...]]
-
-
-class _Folded(msgspec.Struct, frozen=True):
-    """An append that its calls' histories allow: what to write, and what is true once it is written."""
-
-    append: _Append
-    lines: Sequence[Line]
-    steps: tuple[Step, ...]
-    calls: dict[str, ToolCall]
-    rows: Rows
-
-
-_Outcome = tuple[_Append, tuple[Step, ...] | Exception]
 
 
 class Ledger:
     """The log's writer for one epoch, used from one event loop.
 
     Args:
-        store: owned from now on; closed by `close`.
+        writer: owned from now on; its store is closed by `close`.
         feed: gets every committed step; stopped by `close`.
         clock: gives entries their time.
+        notary: signs what was committed; closed by `close`. Without one nothing is signed.
         on_failure: called once, from the writer's thread, when the disk has failed; the service must stop.
     """
 
     def __init__(
-        self, store: Store, feed: Feed, *, clock: Clock, on_failure: Callable[[Exception], None] | None = None
+        self,
+        writer: Writer,
+        feed: Feed,
+        *,
+        clock: Clock,
+        notary: Notary | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
-        self._store = store
+        self._writer = writer
+        self._store = writer.store
         self._feed = feed
         self._clock = clock
+        self._notary = notary
         self._on_failure = on_failure
-        self._open: dict[str, ToolCall] = {}  # owned by the writer's thread once it runs
-        self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None  # set by `start`
         self._waiting = 0  # owned by the loop's thread; a cancelled waiter's entries still count
         self._closed = False
@@ -89,22 +82,42 @@ class Ledger:
         return self._store.epoch
 
     @property
+    def writer(self) -> Writer:
+        """What this drives. Only its attributes that say so may be read from another thread."""
+        return self._writer
+
+    @property
+    def notary(self) -> Notary | None:
+        """Who signs what was committed."""
+        return self._notary
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The newest signed note; None if nothing is signed."""
+        signed = self._notary.latest if self._notary is not None else None
+        return None if signed is None else signed.note
+
+    @property
     def failed(self) -> bool:
         """Whether the disk failed: nothing is written any more."""
         return self._failed is not None
 
     @property
     def full(self) -> bool:
-        """Whether the last write found no room on the disk."""
-        return self._full
+        """Whether the disk is full: the last write found no room, or no call begins for want of it."""
+        return self._full or self._writer.cramped
 
     @property
     def waiting(self) -> int:
         """How many appends wait to become durable."""
         return self._waiting
 
-    async def start(self, detail: dict[str, str]) -> int:
+    async def start(self, detail: dict[str, str], *first: AnyEntry) -> int:
         """Begin the epoch and sweep: what an earlier epoch left open becomes in doubt and is closed.
+
+        Args:
+            detail: of the entry `start`.
+            first: entries that must stand before it.
 
         Returns:
             The number of tool calls swept.
@@ -114,10 +127,9 @@ class Ledger:
             LedgerError: as `append`; the ledger must then be closed.
         """
         self._loop = asyncio.get_running_loop()
-        self._open = await asyncio.to_thread(lambda: sweep.open_calls(self._store.open_calls()))
-        left = tuple(self._open.values())
+        left = await asyncio.to_thread(self._writer.load)
         self._thread.start()
-        await self.append(SystemEntry(event="start", detail=detail))
+        await self.append(*first, SystemEntry(event="start", detail=detail))
         for call in left:
             await self.append(*sweep.closing(call))
         return len(left)
@@ -132,10 +144,13 @@ class Ledger:
         Raises (through the future):
             BrokenRecordError: an entry may not follow its call's history; nothing was written.
             ValueError: an entry has no canonical form, or holds an amount beyond any price; nothing was written.
+            BudgetStopError: an intent would pass a budget's limit; nothing was written.
             StoreFullError: the disk is full; nothing was written.
             LedgerFailedError: the disk failed; what was written is unknown until the next start.
             LedgerClosedError: the ledger is closed, or too many appends wait.
         """
+        if not of:
+            raise ValueError("an append holds an entry at least")
         future: asyncio.Future[tuple[Step, ...]] = asyncio.get_running_loop().create_future()
         if self._failed is not None:
             _fail_seen(future, _failure(self._failed))
@@ -143,11 +158,11 @@ class Ledger:
             _fail_seen(future, LedgerClosedError("the ledger takes no more entries now"))
         else:
             self._waiting += 1
-            self._queue.put(_Append(of, utc_text(self._clock.now_ns()), future))
+            self._queue.put(_Waiting(Append(of, utc_text(self._clock.now_ns())), future))
         return future
 
     async def close(self, *, feed_timeout_s: float = FEED_TIMEOUT_S) -> None:
-        """Write what waits and the epoch's end, then let go of the store. It may be called at any time, again too.
+        """Write what waits and the epoch's end, sign it, then let go of the store. It may be called at any time.
 
         It raises nothing of the store's: who waited for an entry has been told, and the log says the rest.
         """
@@ -161,9 +176,11 @@ class Ledger:
             _log.warning("the epoch's end could not be written")
 
     def _stop(self, feed_timeout_s: float) -> None:
-        """Let both threads end, in order, then close the store."""
+        """Let the threads end, in order, then close the store."""
         if self._thread.ident is not None:
             self._thread.join()
+        if self._notary is not None:
+            self._notary.close()
         if not self._feed.close(feed_timeout_s):
             _log.warning("listeners were left behind at the stop", extra={"steps": self._feed.lag})
         try:
@@ -177,16 +194,18 @@ class Ledger:
                 self._commit(batch)
             except StoreFullError as error:
                 self._note_full(full=True)
-                self._wake([(append, error) for append in batch])
+                self._wake(batch, [error] * len(batch))
             except Exception as error:  # noqa: BLE001 - whatever it was, the file's state is unknown now
                 self._fail(batch, error)
+            if self._writer.due and self._failed is None and not self._closed:
+                self._warn(batch[-1].append.at)
 
-    def _take(self) -> list[_Append] | None:
+    def _take(self) -> list[_Waiting] | None:
         """Wait for one append, then take all that wait with it."""
         first = self._queue.get()
         if first is None:
             return None
-        batch, count = [first], len(first.entries)
+        batch, count = [first], len(first.append.entries)
         while count < ENTRIES_PER_COMMIT_MAX:
             try:
                 further = self._queue.get_nowait()
@@ -196,109 +215,75 @@ class Ledger:
                 self._queue.put(None)
                 break
             batch.append(further)
-            count += len(further.entries)
+            count += len(further.append.entries)
         return batch
 
-    def _commit(self, batch: Sequence[_Append]) -> None:
+    def _commit(self, batch: Sequence[_Waiting]) -> None:
         if self._failed is not None:
-            self._wake([(append, _failure(self._failed)) for append in batch])
+            self._wake(batch, [_failure(self._failed)] * len(batch))
             return
-        folded, refused = self._fold_all(batch)
-        if folded:
-            lines = [line for one in folded for line in one.lines]
-            goal = self._store.next_index + len(lines)
-            self._store.append(lines, joined([one.rows for one in folded]))
-            if self._store.next_index != goal:
-                raise StoreBrokenError(f"the store stands at index {self._store.next_index}, not {goal}")
+        outcomes = self._writer.write([waiting.append for waiting in batch])
+        self._tell([step for outcome in outcomes if not isinstance(outcome, Exception) for step in outcome])
+        self._wake(batch, outcomes)
+
+    def _tell(self, steps: Sequence[Step]) -> None:
+        """Offer what was committed to those who follow the log."""
+        if steps:
             self._note_full(full=False)
-            for one in folded:
-                self._remember(one.calls)
-            self._feed.offer([step for one in folded for step in one.steps])
-        self._wake([*refused, *((one.append, one.steps) for one in folded)])
+            self._feed.offer(steps)
+            if self._notary is not None:
+                self._notary.offer(self._store.tree.range)
 
-    def _fold_all(self, batch: Sequence[_Append]) -> tuple[list[_Folded], list[_Outcome]]:
-        """Fold a batch in order; an append that is refused leaves no trace in those after it."""
-        changed: dict[str, ToolCall] = {}
-        folded: list[_Folded] = []
-        refused: list[_Outcome] = []
-        index = self._store.next_index
-        for append in batch:
-            try:
-                one = self._fold(append, changed, index)
-            except ValueError as error:
-                refused.append((append, error))
-                continue
-            changed |= one.calls
-            index += len(one.lines)
-            folded.append(one)
-        return folded, refused
-
-    def _fold(self, append: _Append, changed: dict[str, ToolCall], first: int) -> _Folded:
-        """Stamp, encode and fold one append, without touching what others see.
-
-        Raises:
-            ValueError: one of its entries may not be written, so none of them is.
-        """
-        lines: list[Line] = []
-        steps: list[Step] = []
-        calls: dict[str, ToolCall] = {}
-        for index, draft in enumerate(append.entries, first):
-            entry = msgspec.structs.replace(
-                draft, origin=self._store.origin, epoch=self._store.epoch, index=index, at=append.at
-            )
-            written = entries.encode(entry)
-            leaf = merkle.leaf_hash(written)
-            call_id, call = None, None
-            if not isinstance(entry, SystemEntry):
-                call_id = entry.tool_call_id
-                before = calls.get(call_id) or changed.get(call_id) or self._open.get(call_id)
-                if before is None and isinstance(entry, ToolCallEntry) and self._store.has_call(call_id):
-                    raise BrokenRecordError(f"tool call {call_id} was opened twice")
-                call = calls[call_id] = record.after(before, entry, leaf)
-            lines.append(Line(index, entries.kind(entry), call_id, leaf, written))
-            steps.append(Step(entry, call))
-        return _Folded(append, lines, tuple(steps), calls, rows(steps))
+    def _warn(self, at: str) -> None:
+        """Write and log the warnings of budgets that are due, once those who wait for the batch were woken."""
+        try:
+            outcome = self._writer.warn(at)
+        except StoreFullError:
+            self._note_full(full=True)
+        except Exception as error:  # noqa: BLE001 - as any other write
+            self._fail((), error)
+        else:
+            if isinstance(outcome, Exception):
+                _log.error("warnings of budgets may not be written", exc_info=outcome)
+                return
+            self._tell(outcome)
+            for step in outcome:
+                if isinstance(step.entry, BudgetEntry):
+                    _log.warning("%s", budget.warned(step.entry))
 
     def _note_full(self, *, full: bool) -> None:
         if full is not self._full:
             self._full = full
             _log.warning("the disk of the ledger %s", "is full; calls are refused" if full else "has room again")
 
-    def _remember(self, calls: dict[str, ToolCall]) -> None:
-        for call_id, call in calls.items():
-            if call.answer is None:
-                self._open[call_id] = call
-            else:
-                self._open.pop(call_id, None)
-
-    def _fail(self, batch: Sequence[_Append], error: Exception) -> None:
+    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
         self._failed = error
         _log.critical("the ledger cannot write any more", exc_info=error)
-        self._wake([(append, _failure(error)) for append in batch])
+        self._wake(batch, [_failure(error)] * len(batch))
         if self._on_failure is not None:
             try:
                 self._on_failure(error)
             except Exception:  # noqa: BLE001 - the thread must live on to refuse what still waits
                 _log.exception("the ledger's failure could not be reported")
 
-    def _wake(self, outcomes: Sequence[_Outcome]) -> None:
+    def _wake(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         """Wake the callers, all with one hop to their loop."""
         if self._loop is None:
             return
         try:
-            self._loop.call_soon_threadsafe(self._resolve, outcomes)
+            self._loop.call_soon_threadsafe(self._resolve, batch, outcomes)
         except RuntimeError:  # the loop is closed; what is written stays written
             _log.debug("nobody is left to be woken")
 
-    def _resolve(self, outcomes: Sequence[_Outcome]) -> None:
+    def _resolve(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         self._waiting -= len(outcomes)
-        for append, outcome in outcomes:
-            if append.future.done():
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.future.done():
                 continue
             if isinstance(outcome, Exception):
-                _fail_seen(append.future, outcome)
+                _fail_seen(waiting.future, outcome)
             else:
-                append.future.set_result(outcome)
+                waiting.future.set_result(outcome)
 
 
 def _fail_seen(future: asyncio.Future[tuple[Step, ...]], error: Exception) -> None:

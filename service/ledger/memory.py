@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from service.core.merkle import leaf_hash
 from service.errors import StoreLockedError
 from service.ledger.rows import added_up_to_max
-from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
+from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store, Tree
 
 
 class ContractBrokenError(AssertionError):
@@ -29,6 +29,7 @@ class Memory:
         self.calls: dict[str, CallRow] = {}
         self.attempts: dict[tuple[str, int], AttemptRow] = {}
         self.rollups: dict[RollupKey, RollupSums] = {}
+        self.tree = Tree()
 
 
 class MemoryStore:
@@ -51,6 +52,7 @@ class MemoryStore:
         self.origin = memory.origin
         self.epoch = memory.epoch
         self.next_index = len(memory.lines)
+        self.tree = memory.tree
         self._memory = memory
         self._in_use = threading.Lock()
         self._closed = False
@@ -66,13 +68,14 @@ class MemoryStore:
             if self._unknown:
                 raise ContractBrokenError("written to after a failure, without opening anew")
             self._unknown = True
-            self._check(lines)
+            self._check(lines, rows.tree)
             self._memory.lines += tuple(lines)
             self._memory.calls.update({row.tool_call_id: row for row in rows.calls})
             self._memory.attempts.update({(row.tool_call_id, row.number): row for row in rows.attempts})
             for key, sums in rows.rollups:
                 self._memory.rollups[key] = added_up_to_max(self._memory.rollups.get(key, RollupSums()), sums)
             self.next_index += len(lines)
+            self.tree = self._memory.tree = rows.tree
             self._unknown = False
 
     def open_calls(self) -> Iterator[Line]:
@@ -86,6 +89,16 @@ class MemoryStore:
         with self._alone():
             return tool_call_id in self._memory.calls
 
+    def call_lines(self, tool_call_id: str) -> list[Line]:
+        """Pick one call's lines."""
+        with self._alone():
+            return [line for line in self._memory.lines if line.tool_call_id == tool_call_id]
+
+    def of_ledger(self) -> Iterator[Line]:
+        """Pick the lines of no call."""
+        with self._alone():
+            return iter([line for line in self._memory.lines if line.tool_call_id is None])
+
     def close(self) -> None:
         """Let another opening write."""
         if not self._closed:
@@ -93,12 +106,14 @@ class MemoryStore:
                 self._closed = True
                 self._memory.locked = False
 
-    def _check(self, lines: Sequence[Line]) -> None:
+    def _check(self, lines: Sequence[Line], tree: Tree) -> None:
         for index, line in enumerate(lines, len(self._memory.lines)):
             if line.index != index:
                 raise ContractBrokenError(f"line {line.index} where {index} belongs")
             if line.leaf_hash != leaf_hash(line.entry):
                 raise ContractBrokenError(f"the leaf hash of line {index} is not that of its bytes")
+        if tree != self.tree.extended([line.leaf_hash for line in lines]):
+            raise ContractBrokenError("the tree is not that of the lines")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -11,55 +11,32 @@ import apsw
 import msgspec
 
 from service.core import entries, record
-from service.core.entries import SystemEntry
+from service.core.budget import BudgetState
+from service.core.entries import AnyEntry, BudgetEntry, OfLedger
+from service.core.in_force import in_force
+from service.core.merkle import CompactRange, Leaves
 from service.core.record import Step, ToolCall
 from service.core.spending import Spending, checked_by, folded
-from service.core.times import utc_ns, utc_text
 from service.errors import StoreError
+from service.ledger.choosing import OF_ATTEMPTS, OF_CALLS, CallFilter, conditions, split, where_clause
 from service.ledger.rows import columns
-from service.ledger.sqlite import FILE_NAME, refuse_other_schema, unusable
+from service.ledger.schema import LINE, refuse_other_schema
+from service.ledger.sqlite import FILE_NAME, unusable
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums
-from service.ledger.sums import spending_query, spending_row
+from service.ledger.sums import rolled_up_query, spending_query, spending_row
+from service.ledger.used import states_of
 from service.ledger.verdicts import (
-    CODE,
     VerdictCount,
     VerdictSum,
-    codes_of,
     counts_query,
     sums_query,
     verdict_sum,
 )
 
 PAGE_ROWS_MAX = 500
-OPEN = "open"
 _LINES_PER_READ = 1000
 _BUSY_TIMEOUT_MS = 5000
 _Row = TypeVar("_Row", bound=msgspec.Struct)
-_OF_ATTEMPTS = ("provider", "model", "wallet")
-_OF_CALLS = ("tool", "client")
-_LINE = '"index", kind, tool_call_id, leaf_hash, entry'
-
-
-class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls are meant. Several values of a field mean any of them; none means all.
-
-    Attributes:
-        outcome: tool outcomes, or `open`.
-        verdict: words of verdicts, or codes of their reasons.
-        owner: the one client whose calls may be seen at all, whatever `client` says; None for all.
-        since, until: RFC 3339 texts with a zone, half-open, by the time the call was opened.
-    """
-
-    provider: tuple[str, ...] = ()
-    model: tuple[str, ...] = ()
-    wallet: tuple[str, ...] = ()
-    tool: tuple[str, ...] = ()
-    client: tuple[str, ...] = ()
-    outcome: tuple[str, ...] = ()
-    verdict: tuple[str, ...] = ()
-    owner: str | None = None
-    since: str | None = None
-    until: str | None = None
 
 
 class CallLine(msgspec.Struct, frozen=True):
@@ -151,13 +128,73 @@ class Reading:
                 return
             first = batch[-1].index + 1
 
+    def of_ledger(self) -> Iterator[OfLedger]:
+        """Give every entry that belongs to no call, in order: starts and stops, budgets, tokens, actions.
+
+        Raises:
+            UnreadableEntryError: the log was damaged.
+        """
+        query = 'SELECT entry FROM entries WHERE tool_call_id IS NULL ORDER BY "index"'
+        for (line,) in self._read(query):
+            entry = entries.decode(line)
+            if isinstance(entry, OfLedger):
+                yield entry
+
+    def told(self, *, before: int | None = None, limit: int = 50) -> list[AnyEntry]:
+        """List what people and the service did to the ledger, newest first: entries of no call, and resolutions.
+
+        Args:
+            before: an index; only older entries are listed.
+            limit: at most this many, and never more than PAGE_ROWS_MAX.
+
+        Raises:
+            UnreadableEntryError: the log was damaged.
+        """
+        of_none, resolved = (
+            f'SELECT "index", entry FROM entries WHERE {which} AND "index" < ?1 ORDER BY "index" DESC LIMIT ?2'  # noqa: S608 - our own words
+            for which in ("tool_call_id IS NULL", "kind = 'resolution'")  # each has an index of its own
+        )
+        query = f"SELECT * FROM ({of_none}) UNION ALL SELECT * FROM ({resolved}) ORDER BY 1 DESC LIMIT ?2"  # noqa: S608 - as above
+        last, most = 2**62 if before is None else before, max(0, min(limit, PAGE_ROWS_MAX))
+        return [entries.decode(entry) for _, entry in self._read(query, last, most)]
+
+    def budgets(self, at: str) -> tuple[BudgetState, ...]:
+        """Say where every limit in force stands in the windows that hold `at`, a UTC text; by the tables alone.
+
+        Raises:
+            UnreadableEntryError: the log was damaged.
+        """
+        with self.snapshot():
+            said = in_force(entry for entry in self.of_ledger() if isinstance(entry, BudgetEntry))
+            return states_of(self.select, said.terms, at)
+
+    def select(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a query of this room's own."""
+        return self._read(query, *values)
+
+    def hashes(self, size: int) -> Leaves:
+        """Give the subtrees of the log's first entries, for proofs; `snapshot` must hold while they are used."""
+        blocks = [block for (block,) in self._read("SELECT hash FROM blocks ORDER BY number")]
+        query = 'SELECT leaf_hash FROM entries WHERE "index" >= ? AND "index" < ? ORDER BY "index"'
+        return Leaves(size, blocks, lambda begin, end: [leaf for (leaf,) in self._read(query, begin, end)])
+
+    def tree(self) -> CompactRange:
+        """Give the tree as it was stored with the last entry."""
+        rows = self._read("SELECT size, nodes FROM tree")
+        return CompactRange.unpack(*rows[0]) if rows else CompactRange()
+
+    def line(self, index: int) -> Line | None:
+        """Give one line; None if the log has no such."""
+        lines = self._lines(index, 1)
+        return lines[0] if lines and lines[0].index == index else None
+
     def steps(self, first: int, count: int) -> list[Step]:
         """Give committed steps again, each with the record of its call as it was after it."""
         calls: dict[str, ToolCall | None] = {}
         steps = []
         for line in self._lines(first, count):
             entry = entries.decode(line.entry)
-            if isinstance(entry, SystemEntry):
+            if isinstance(entry, OfLedger):
                 steps.append(Step(entry, None))
                 continue
             call_id = entry.tool_call_id
@@ -173,14 +210,37 @@ class Reading:
         Raises:
             UnreadableEntryError, BrokenRecordError: the log was damaged.
         """
-        query = f'SELECT {_LINE} FROM entries WHERE tool_call_id = ? AND "index" < ? ORDER BY "index"'  # noqa: S608
         call: ToolCall | None = None
-        for row in self._read(query, tool_call_id, 2**62 if before is None else before):
-            line = Line(*row)
+        for line in self.call_lines(tool_call_id, before=before):
             entry = entries.decode(line.entry)
-            if not isinstance(entry, SystemEntry):
+            if not isinstance(entry, OfLedger):
                 call = record.after(call, entry, line.leaf_hash)
         return call
+
+    def call_lines(self, tool_call_id: str, *, before: int | None = None) -> list[Line]:
+        """Give the lines of one call, in order, all or those before an index; none if there is no such call."""
+        query = f'SELECT {LINE} FROM entries WHERE tool_call_id = ? AND "index" < ? ORDER BY "index"'  # noqa: S608
+        return [Line(*row) for row in self._read(query, tool_call_id, 2**62 if before is None else before)]
+
+    def call_of_attempt(self, attempt_id: str) -> str | None:
+        """Find the tool call that an attempt belongs to; None if there is no such attempt."""
+        found = self._read("SELECT tool_call_id FROM attempts WHERE attempt_id = ?", attempt_id)
+        return str(found[0][0]) if found else None
+
+    def call_of_key(self, client: str, key_sha256: str, since: str) -> str | None:
+        """Find the newest call that a client opened with an idempotency key, and that repeated no other.
+
+        Args:
+            client: whose.
+            key_sha256: of the key, hex.
+            since: UTC text; older ones are not looked at.
+        """
+        query = (
+            "SELECT tool_call_id FROM calls WHERE client = ? AND idempotency_key = ? AND replay_of IS NULL"
+            " AND opened_at >= ? ORDER BY opened_index DESC LIMIT 1"
+        )
+        found = self._read(query, client, key_sha256, since)
+        return str(found[0][0]) if found else None
 
     def call_row(self, tool_call_id: str) -> CallLine | None:
         """Give the rows of one call; None if there is none."""
@@ -197,20 +257,20 @@ class Reading:
             before: an `opened_index`; only older calls are listed.
             limit: at most this many, and never more than PAGE_ROWS_MAX.
         """
-        where, values = _where(only)
+        where, values = conditions(only)
         if before is not None:
             where.append("calls.opened_index < ?")
             values.append(before)
         names = ", ".join(f"calls.{name}" for name in columns(CallRow))
-        query = f"SELECT {names} FROM calls{_and(where)} ORDER BY calls.opened_index DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {names} FROM calls{where_clause(where)} ORDER BY calls.opened_index DESC LIMIT ?"  # noqa: S608
         with self.snapshot():
             rows = self._read(query, *values, max(0, min(limit, PAGE_ROWS_MAX)))
             return self._with_attempts([_row(CallRow, row) for row in rows])
 
     def count(self, only: CallFilter) -> int:
         """Count calls."""
-        where, values = _where(only)
-        ((number,),) = self._read(f"SELECT count(*) FROM calls{_and(where)}", *values)  # noqa: S608
+        where, values = conditions(only)
+        ((number,),) = self._read(f"SELECT count(*) FROM calls{where_clause(where)}", *values)  # noqa: S608
         return int(number)
 
     def sums(self, only: CallFilter) -> list[WalletSum]:
@@ -239,26 +299,29 @@ class Reading:
             InvalidArgumentsError: a word that rows cannot be grouped by.
         """
         by = checked_by(by)
-        where, values = _where(only)
-        rows = self._read(spending_query(by, _and(where)), *values)
+        apart, stored = split(only)
+        with self.snapshot():
+            rows = self._read(spending_query(by, where_clause(apart[0])), *apart[1])
+            if stored is not None:
+                rows += self._read(rolled_up_query(by, where_clause(stored[0])), *stored[1])
         return folded((spending_row(by, row) for row in rows), by=by, zone=zone)
 
     def verdict_counts(self, only: CallFilter) -> list[VerdictCount]:
         """Count calls by the verdict on each, sorted by its code."""
-        where, values = _where(only)
-        return [_row(VerdictCount, row) for row in self._read(counts_query(_and(where)), *values)]
+        where, values = conditions(only)
+        return [_row(VerdictCount, row) for row in self._read(counts_query(where_clause(where)), *values)]
 
     def verdict_sums(self, only: CallFilter) -> list[VerdictSum]:
         """Add up the attempts of calls by the verdict on each call, and by currency."""
-        where, values = _where(only)
-        return [verdict_sum(*row) for row in self._read(sums_query(_and(where)), *values)]
+        where, values = conditions(only)
+        return [verdict_sum(*row) for row in self._read(sums_query(where_clause(where)), *values)]
 
     def facets(self, *, owner: str | None = None) -> dict[str, list[str]]:
         """Name the values that filters can take, sorted; of one client's calls if there is an owner."""
-        where, values = _where(CallFilter(owner=owner))
-        joined = f"calls LEFT JOIN attempts USING (tool_call_id){_and([*where, '{0} IS NOT NULL'])}"
+        where, values = conditions(CallFilter(owner=owner))
+        joined = f"calls LEFT JOIN attempts USING (tool_call_id){where_clause([*where, '{0} IS NOT NULL'])}"
         query = f"SELECT DISTINCT {{0}} FROM {joined} ORDER BY 1"  # noqa: S608 - our own names; values are bound
-        names = (*(f"calls.{name}" for name in _OF_CALLS), *(f"attempts.{name}" for name in _OF_ATTEMPTS))
+        names = (*(f"calls.{name}" for name in OF_CALLS), *(f"attempts.{name}" for name in OF_ATTEMPTS))
         return {
             name.partition(".")[2]: [str(value) for (value,) in self._read(query.format(name), *values)]
             for name in names
@@ -286,13 +349,13 @@ class Reading:
         return [CallLine(call, tuple(of[call.tool_call_id])) for call in calls]
 
     def _lines(self, first: int, count: int) -> list[Line]:
-        query = f'SELECT {_LINE} FROM entries WHERE "index" >= ? ORDER BY "index" LIMIT ?'  # noqa: S608
+        query = f'SELECT {LINE} FROM entries WHERE "index" >= ? ORDER BY "index" LIMIT ?'  # noqa: S608
         return [Line(*row) for row in self._read(query, first, count)]
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - what SQL gives
         try:
             return list(self._connection().execute(query, values))
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:  # the latter: a text that was damaged
             raise unusable(self._path, error) from error
 
     def _connection(self) -> apsw.Connection:
@@ -319,40 +382,3 @@ class Reading:
 def _row(kind: type[_Row], values: tuple[Any, ...]) -> _Row:
     """Read a row: SQLite has no booleans and no closed lists."""
     return msgspec.convert(dict(zip(columns(kind), values, strict=True)), kind, strict=False)
-
-
-def _and(conditions: list[str]) -> str:
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _where(only: CallFilter) -> tuple[list[str], list[Any]]:
-    """Write a filter as SQL conditions over `calls`, with the values to bind."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    for name in _OF_CALLS:
-        _any_of(f"calls.{name}", getattr(only, name), conditions, values)
-    if only.owner is not None:
-        conditions.append("calls.client = ?")
-        values.append(only.owner)
-    inner: list[str] = []
-    for name in _OF_ATTEMPTS:
-        _any_of(f"one.{name}", getattr(only, name), inner, values)
-    if inner:
-        of_the_call = _and(["one.tool_call_id = calls.tool_call_id", *inner])
-        conditions.append(f"EXISTS (SELECT 1 FROM attempts AS one{of_the_call})")  # noqa: S608 - our own names
-    _any_of(f"coalesce(calls.outcome, '{OPEN}')", only.outcome, conditions, values)
-    if only.verdict:
-        codes = codes_of(only.verdict)  # none, where nothing can have such a verdict yet
-        conditions.append(f"{CODE} IN ({', '.join('?' * len(codes))})")
-        values.extend(codes)
-    for bound, sign in ((only.since, ">="), (only.until, "<")):
-        if bound is not None:
-            conditions.append(f"calls.opened_at {sign} ?")
-            values.append(utc_text(utc_ns(bound)))  # texts compare as times only with the same number of digits
-    return conditions, values
-
-
-def _any_of(column: str, wanted: tuple[str, ...], conditions: list[str], values: list[Any]) -> None:
-    if wanted:
-        conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-        values.extend(wanted)

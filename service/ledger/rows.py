@@ -1,22 +1,31 @@
 """The rows that lists and sums are read from: a pure view of records, written in the entry's own transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import reduce
+from typing import Any
 
 import msgspec
 
-from service.core.entries import ENDS, DoubtEntry, SettlementEntry
+from service.core.entries import AnswerEntry, DoubtEntry, IntentEntry, ResolutionEntry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, Step, ToolCall
 from service.core.usage import Usage
-from service.core.words import AttemptOutcome, CostStatus
-from service.ledger.store import AttemptRow, CallRow, RollupKey, RollupSums, Rows
+from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome
+from service.ledger.store import AttemptRow, CallRow, RollupKey, RollupSums, Rows, Tree
 
 _MINUTES_PER_BUCKET = 15
 AMOUNT_PICO_MAX = 10**18  # a million units for one attempt is no price
+ROLLED_UP_PICO_MAX = 10**15  # a thousand units: nine thousand such calls in one quarter hour are none
 SUM_MAX = 2**63 - 1  # what SQLite can hold; a sum that reaches it says "this or more"
 _REQUEST_IDS = ("msh-request-id", "x-log-id", "x-request-id", "id")  # the provider's own, best first
-_ENDED = tuple(ENDS)
-NO_CURRENCY = ""  # a key column cannot be NULL and still be unique
+NOTHING = ""  # a key column cannot be NULL and still be unique
+SUMMED = tuple(name for name in RollupSums.__struct_fields__ if name != "last_at")
+_ADDED = tuple(name for name in SUMMED if name.endswith(("_tokens", "_pico")))
+_COUNTED_BY_STATUS: dict[str | None, str] = {
+    CostStatus.FREE: "free",
+    CostStatus.PLAN: "plan",
+    CostStatus.UNKNOWN_PRICE: "unpriced",
+}
 
 
 def rows(steps: Iterable[Step]) -> Rows:
@@ -27,33 +36,56 @@ def rows(steps: Iterable[Step]) -> Rows:
     """
     calls: dict[str, ToolCall] = {}
     touched: dict[str, str] = {}  # attempt → its call, in the log's order
-    ended: set[str] = set()
+    closed: set[str] = set()
+    resolved: dict[str, set[str]] = {}  # attempts of calls that were closed before this batch
     for step in steps:
         if step.call is None:
             continue
-        calls[step.call.tool_call_id] = step.call
+        call_id = step.call.tool_call_id
+        calls[call_id] = step.call
         attempt_id = getattr(step.entry, "attempt_id", None)
         if attempt_id is not None:
-            touched[attempt_id] = step.call.tool_call_id
-            if isinstance(step.entry, _ENDED):
-                ended.add(attempt_id)
-    attempts: list[AttemptRow] = []
+            touched[attempt_id] = call_id
+        if isinstance(step.entry, AnswerEntry):
+            closed.add(call_id)
+        elif isinstance(step.entry, ResolutionEntry) and step.call.answer is not None and call_id not in closed:
+            resolved.setdefault(call_id, set()).add(step.entry.attempt_id)
+    attempts = tuple(attempt_row(calls[call_id].attempt(attempt_id)) for attempt_id, call_id in touched.items())
     sums: dict[RollupKey, RollupSums] = {}
-    for attempt_id, call_id in touched.items():
-        row = attempt_row(calls[call_id].attempt(attempt_id))
-        attempts.append(row)
-        if attempt_id in ended:
-            key, more = rollup_key(calls[call_id], row), rollup_sums(row)
-            sums[key] = added(sums[key], more) if key in sums else more
-    return Rows(tuple(map(call_row, calls.values())), tuple(attempts), tuple(sums.items()))
+    for call_id in (*closed, *resolved):
+        _add(sums, rolled_up(calls[call_id]))
+    for call_id, attempt_ids in resolved.items():
+        _add(sums, rolled_up(_unresolved(calls[call_id], attempt_ids)), negative)
+    return Rows(tuple(map(call_row, calls.values())), attempts, tuple(sums.items()))
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
+def _unresolved(call: ToolCall, attempt_ids: Collection[str]) -> ToolCall:
+    """Give the record as it was before these attempts were resolved."""
+    attempts = tuple(
+        msgspec.structs.replace(attempt, resolution=None) if attempt.intent.attempt_id in attempt_ids else attempt
+        for attempt in call.attempts
+    )
+    return msgspec.structs.replace(call, attempts=attempts)
+
+
+def _add(
+    sums: dict[RollupKey, RollupSums],
+    found: tuple[RollupKey, RollupSums] | None,
+    change: Callable[[RollupSums], RollupSums] = lambda same: same,
+) -> None:
+    if found is not None:
+        key, more = found
+        more = change(more)
+        sums[key] = added(sums[key], more) if key in sums else more
+
+
+def joined(parts: Sequence[Rows], tree: Tree) -> Rows:
     """Put the rows of several batches one after the other: of a row's several states the last one stands."""
     return Rows(
         tuple(row for part in parts for row in part.calls),
         tuple(row for part in parts for row in part.attempts),
         tuple(sums for part in parts for sums in part.rollups),
+        tree,
     )
 
 
@@ -74,6 +106,9 @@ def call_row(call: ToolCall) -> CallRow:
         error_code=answer.error_code if answer else None,
         closed_at=answer.at if answer else None,
         duration_us=answer.duration_us if answer else None,
+        idempotency_key=opened.idempotency.key_sha256 if opened.idempotency else None,
+        replay_of=answer.replay_of if answer else None,
+        rolled_up=rolled_up(call) is not None,
     )
 
 
@@ -82,6 +117,8 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
     intent, end = attempt.intent, attempt.end
     settled = end if isinstance(end, SettlementEntry) else None
     doubt = end if isinstance(end, DoubtEntry) else None
+    resolution = attempt.resolution
+    held = resolution is None and (doubt is not None or end is None)
     usage: Usage | None = settled.usage if settled else None
     ids = attempt.provider_ids
     guess = doubt.estimate if doubt else None
@@ -97,64 +134,115 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
         http_status=attempt.http_status,
         provider_request_id=next((ids[name] for name in _REQUEST_IDS if name in ids), None),
         simulated=attempt.simulated,
-        currency=settled.cost.currency if settled else intent.worst_case.currency,
-        cost_status=settled.cost.status if settled else None,
-        cost_pico=_pico(settled.cost.amount) if settled else None,
-        held_pico=_pico(intent.worst_case.amount) if doubt or end is None else None,
-        estimate_pico=_pico(guess.amount) if guess else None,
+        currency=_currency(attempt),
+        cost_status=settled.cost.status if settled else _stated(resolution),
+        cost_pico=_pico(settled.cost.amount) if settled else _pico(resolution.amount) if resolution else None,
+        held_pico=_pico(intent.worst_case.amount) if held else None,
+        estimate_pico=_pico(guess.amount) if guess and held else None,
         uncached_input_tokens=usage.uncached_input_tokens if usage else None,
         cached_input_tokens=usage.cached_input_tokens if usage else None,
         cache_write_tokens=usage.cache_write_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
+        held_tokens=_worst_tokens(intent) if held or _uncounted(resolution) else None,
+        stated_tokens=_stated_tokens(resolution),
         duration_us=end.timing.ended_us if end and end.timing else None,
     )
 
 
-def rollup_key(call: ToolCall, row: AttemptRow) -> RollupKey:
-    """Choose the quarter hour (by the intent's time) and the sums that an ended attempt belongs to."""
-    minute = int(row.started_at[14:16]) // _MINUTES_PER_BUCKET * _MINUTES_PER_BUCKET
+def _currency(attempt: Attempt) -> str | None:
+    if isinstance(attempt.end, SettlementEntry):
+        return attempt.end.cost.currency
+    stated = attempt.resolution.currency if attempt.resolution else None
+    return stated or attempt.intent.worst_case.currency
+
+
+def _stated(resolution: ResolutionEntry | None) -> CostStatus | None:
+    return CostStatus.STATED if resolution is not None and resolution.amount is not None else None
+
+
+def _stated_tokens(resolution: ResolutionEntry | None) -> int | None:
+    """Give the tokens of an attempt that was resolved; what cost nothing consumed none."""
+    if resolution is None:
+        return None
+    return 0 if resolution.tokens is None and _pico(resolution.amount) == 0 else resolution.tokens
+
+
+def _uncounted(resolution: ResolutionEntry | None) -> bool:
+    """Tell whether it is known that something was consumed, but not how much: its worst case stays held."""
+    if resolution is None or resolution.outcome is ResolutionOutcome.WRITTEN_OFF:
+        return False
+    return _stated_tokens(resolution) is None
+
+
+def _worst_tokens(intent: IntentEntry) -> int:
+    return intent.worst_case.input_tokens + intent.worst_case.output_tokens
+
+
+def rolled_up(call: ToolCall) -> tuple[RollupKey, RollupSums] | None:
+    """Say what a call adds to which roll-up.
+
+    None for a call that is open, whose attempts belong to several, or whose amounts are beyond any usual price:
+    such are few and are read one by one. So no sum counts a call twice, and none leaves 64 bits.
+    """
+    if call.answer is None:
+        return None
+    attempts = [attempt_row(attempt) for attempt in call.attempts]
+    keys = {_key(call, row) for row in attempts} if attempts else {_key(call, None)}
+    if len(keys) > 1:
+        return None
+    counted = [attempt_sums(row) for row in attempts] or [RollupSums(calls_without_attempt=1)]
+    sums = msgspec.structs.replace(reduce(added, counted), calls=1, last_at=call.opened.at)
+    return None if max(sums.cost_pico, sums.held_pico) > ROLLED_UP_PICO_MAX else (keys.pop(), sums)
+
+
+def _key(call: ToolCall, row: AttemptRow | None) -> RollupKey:
+    opened = call.opened
     return RollupKey(
-        bucket=f"{row.started_at[:14]}{minute:02d}:00Z",
-        client=call.opened.client,
-        tool=call.opened.tool,
-        provider=row.provider,
-        wallet=row.wallet,
-        model=row.model,
-        currency=row.currency or NO_CURRENCY,
-        simulated=row.simulated,
+        bucket=bucket(opened.at),
+        client=opened.client,
+        tool=opened.tool,
+        provider=row.provider if row else NOTHING,
+        wallet=row.wallet if row else NOTHING,
+        model=row.model if row else NOTHING,
+        currency=(row.currency if row else None) or NOTHING,
+        simulated=row.simulated if row else False,
     )
 
 
-def rollup_sums(row: AttemptRow) -> RollupSums:
-    """Count one ended attempt."""
-    settled = row.outcome is AttemptOutcome.SETTLED
-    return RollupSums(
-        attempts=1,
-        settled=int(settled),
-        in_doubt=int(row.outcome is AttemptOutcome.IN_DOUBT),
-        unpriced=int(row.cost_status == CostStatus.UNKNOWN_PRICE),
-        uncached_input_tokens=row.uncached_input_tokens or 0,
-        cached_input_tokens=row.cached_input_tokens or 0,
-        cache_write_tokens=row.cache_write_tokens or 0,
-        output_tokens=row.output_tokens or 0,
-        reasoning_tokens=row.reasoning_tokens or 0,
-        cost_pico=row.cost_pico or 0,
-        held_pico=row.held_pico or 0,
-    )
+def bucket(at: str) -> str:
+    """Name the quarter hour of a UTC text."""
+    minute = int(at[14:16]) // _MINUTES_PER_BUCKET * _MINUTES_PER_BUCKET
+    return f"{at[:14]}{minute:02d}:00Z"
+
+
+def attempt_sums(row: AttemptRow) -> RollupSums:
+    """Count one attempt."""
+    counts: dict[str, Any] = {name: getattr(row, name) or 0 for name in _ADDED}
+    counts["attempts"] = 1
+    if row.outcome is not AttemptOutcome.OPEN:
+        counts[row.outcome] = 1
+    if row.cost_status in _COUNTED_BY_STATUS:
+        counts[_COUNTED_BY_STATUS[row.cost_status]] = 1
+    return RollupSums(**counts)
+
+
+def negative(sums: RollupSums) -> RollupSums:
+    """Take back: added to what `sums` was added to, this leaves nothing of it."""
+    return RollupSums(**{name: -getattr(sums, name) for name in SUMMED})
 
 
 def added(left: RollupSums, right: RollupSums) -> RollupSums:
     """Add two sums, field by field."""
-    return RollupSums(
-        **{name: getattr(left, name) + getattr(right, name) for name in RollupSums.__struct_fields__}
-    )
+    sums = {name: getattr(left, name) + getattr(right, name) for name in SUMMED}
+    return RollupSums(**sums, last_at=max(left.last_at, right.last_at))
 
 
 def added_up_to_max(left: RollupSums, right: RollupSums) -> RollupSums:
     """Add two sums as a store does, up to SUM_MAX: what cannot be held must not stop the ledger."""
     whole = added(left, right)
-    return RollupSums(**{name: min(getattr(whole, name), SUM_MAX) for name in RollupSums.__struct_fields__})
+    sums = {name: min(getattr(whole, name), SUM_MAX) for name in SUMMED}
+    return RollupSums(**sums, last_at=whole.last_at)
 
 
 def _pico(amount: str | None) -> int | None:

@@ -9,133 +9,23 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import msgspec
 
 from service import VERSION
+from service.core.merkle import BLOCK, CompactRange, range_of
 from service.errors import StoreBrokenError, StoreError, StoreFullError, StoreLockedError
-from service.ledger import rows as views
+from service.ledger import schema
 from service.ledger.place import Place
-from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store
+from service.ledger.store import Line, Rows, Store, Tree
 
-SCHEMA_VERSION = 1
 FILE_NAME = "ledger.sqlite3"
-_LOCK_NAME = "lock"
+LOCK_NAME = "lock"
 _PAGES_PER_CHECKPOINT = 1000
 _BUSY_TIMEOUT_MS = 5000
 _PID_BYTES_MAX = 20
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-
-CREATE TABLE entries (
-    "index" INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    tool_call_id TEXT,
-    leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32),
-    entry BLOB NOT NULL
-) STRICT;
-CREATE INDEX entries_of_call ON entries (tool_call_id, "index") WHERE tool_call_id IS NOT NULL;
-CREATE TRIGGER entries_only_follow BEFORE INSERT ON entries -- REPLACE would not wake the triggers below
-    WHEN NEW."index" IS NOT (SELECT coalesce(max("index") + 1, 0) FROM entries)
-    BEGIN SELECT RAISE(ABORT, 'an entry only follows the last one'); END;
-CREATE TRIGGER entries_never_change BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END;
-CREATE TRIGGER entries_never_go BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END;
-
-CREATE TABLE calls (
-    tool_call_id TEXT PRIMARY KEY,
-    opened_index INTEGER NOT NULL UNIQUE,
-    opened_at TEXT NOT NULL,
-    client TEXT NOT NULL,
-    tool TEXT NOT NULL,
-    trace_id TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    simulated INTEGER NOT NULL,
-    outcome TEXT,
-    zero_reason TEXT,
-    error_code TEXT,
-    closed_at TEXT,
-    duration_us INTEGER
-) STRICT;
-CREATE INDEX calls_open ON calls (opened_index) WHERE outcome IS NULL;
-
-CREATE TABLE attempts (
-    tool_call_id TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    attempt_id TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    wallet TEXT NOT NULL,
-    model TEXT NOT NULL,
-    started_at TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    http_status INTEGER,
-    provider_request_id TEXT,
-    simulated INTEGER NOT NULL,
-    currency TEXT,
-    cost_status TEXT,
-    cost_pico INTEGER,
-    held_pico INTEGER,
-    estimate_pico INTEGER,
-    uncached_input_tokens INTEGER,
-    cached_input_tokens INTEGER,
-    cache_write_tokens INTEGER,
-    output_tokens INTEGER,
-    reasoning_tokens INTEGER,
-    duration_us INTEGER,
-    PRIMARY KEY (tool_call_id, number)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE rollups (
-    bucket TEXT NOT NULL,
-    client TEXT NOT NULL,
-    tool TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    wallet TEXT NOT NULL,
-    model TEXT NOT NULL,
-    currency TEXT NOT NULL,
-    simulated INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    settled INTEGER NOT NULL,
-    in_doubt INTEGER NOT NULL,
-    unpriced INTEGER NOT NULL,
-    uncached_input_tokens INTEGER NOT NULL,
-    cached_input_tokens INTEGER NOT NULL,
-    cache_write_tokens INTEGER NOT NULL,
-    output_tokens INTEGER NOT NULL,
-    reasoning_tokens INTEGER NOT NULL,
-    cost_pico INTEGER NOT NULL,
-    held_pico INTEGER NOT NULL,
-    PRIMARY KEY (bucket, client, tool, provider, wallet, model, currency, simulated)
-) STRICT, WITHOUT ROWID;
-"""
-
-
-def _insert(table: str, row: tuple[str, ...], on_conflict: str) -> str:
-    marks = ", ".join("?" * len(row))
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) ON CONFLICT {on_conflict}"  # noqa: S608 - our own names
-
-
-def _put(table: str, row: type[msgspec.Struct], *key: str) -> str:
-    """Write the statement that puts a row in place of the one with the same key; any other clash must fail."""
-    fresh = ", ".join(f"{name} = excluded.{name}" for name in views.columns(row) if name not in key)
-    return _insert(table, views.columns(row), f"({', '.join(key)}) DO UPDATE SET {fresh}")
-
-
-def _add() -> str:
-    keys, sums = views.columns(RollupKey), views.columns(RollupSums)
-    # SQLite adds beyond 64 bits as a float, which is the greater of the two and so never chosen.
-    more = ", ".join(f"{name} = min({name} + excluded.{name}, {views.SUM_MAX})" for name in sums)
-    return _insert("rollups", (*keys, *sums), f"({', '.join(keys)}) DO UPDATE SET {more}")
-
-
-_PUT_LINE = 'INSERT INTO entries ("index", kind, tool_call_id, leaf_hash, entry) VALUES (?, ?, ?, ?, ?)'
-_PUT_CALL = _put("calls", CallRow, "tool_call_id")
-_PUT_ATTEMPT = _put("attempts", AttemptRow, "tool_call_id", "number")
-_ADD_ROLLUP = _add()
 
 
 class SqliteStore:
@@ -144,6 +34,10 @@ class SqliteStore:
     Args:
         folder: the data folder; made with mode 0700 if it is not there.
         new_origin: the identity to give to a folder that has none.
+        vfs: the name under which SQLite knows the disk; the system's own if None.
+
+    Attributes:
+        migrated_from: the schema version that the file had before this opening; None if it had this one.
 
     Raises:
         StoreLockedError: another process writes here.
@@ -151,11 +45,14 @@ class SqliteStore:
         StoreBrokenError: the file contradicts itself.
     """
 
-    def __init__(self, folder: Path, *, new_origin: str) -> None:
+    def __init__(self, folder: Path, *, new_origin: str, vfs: str | None = None) -> None:
         self.path = folder / FILE_NAME
+        self.migrated_from: int | None = None
+        self._vfs = vfs
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _lock(folder / _LOCK_NAME)
+            _sync_entry(folder)
+            self._lock = lock(folder / LOCK_NAME)
         except OSError as error:
             why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
             raise StoreError(
@@ -168,6 +65,7 @@ class SqliteStore:
             self._connection = self._open()
             self.origin, self.epoch = self._begin_epoch(new_origin)
             self.next_index = self._next_index()
+            self.tree = self._read_tree()
             self._place = Place(self.path)  # only now: the first commit has made the log
         except apsw.Error as error:
             self._closing.close()
@@ -180,13 +78,11 @@ class SqliteStore:
         """Make lines and rows durable in one transaction; see the contract."""
         if [line.index for line in lines] != list(range(self.next_index, self.next_index + len(lines))):
             raise StoreBrokenError(f"lines must follow index {self.next_index - 1} without a gap")
-        execute, executemany = self._connection.execute, self._connection.executemany
+        execute = self._connection.execute
         try:
             execute("BEGIN IMMEDIATE")
-            executemany(_PUT_LINE, map(msgspec.structs.astuple, lines))
-            executemany(_PUT_CALL, map(msgspec.structs.astuple, rows.calls))
-            executemany(_PUT_ATTEMPT, map(msgspec.structs.astuple, rows.attempts))
-            executemany(_ADD_ROLLUP, (_values(*rollup) for rollup in rows.rollups))
+            self._connection.executemany(schema.PUT_LINE, map(msgspec.structs.astuple, lines))
+            schema.put(self._connection, rows)
             self._refuse_lost()
             execute("COMMIT")
         except apsw.FullError as error:
@@ -194,6 +90,7 @@ class SqliteStore:
                 execute("ROLLBACK")
             raise StoreFullError("the disk is full", remedy="Free space in the data folder.") from error
         self.next_index += len(lines)
+        self.tree = rows.tree
 
     def open_calls(self) -> Iterator[Line]:
         """Give the lines of every call without an answer, in order."""
@@ -211,6 +108,54 @@ class SqliteStore:
     def has_call(self, tool_call_id: str) -> bool:
         """Look the call up."""
         return bool(self._connection.execute("SELECT 1 FROM calls WHERE tool_call_id = ?", (tool_call_id,)).get)
+
+    def call_lines(self, tool_call_id: str) -> list[Line]:
+        """Read one call's lines."""
+        query = f'SELECT {schema.LINE} FROM entries WHERE tool_call_id = ? ORDER BY "index"'  # noqa: S608
+        return [Line(*row) for row in self._connection.execute(query, (tool_call_id,))]
+
+    def of_ledger(self) -> Iterator[Line]:
+        """Give the lines of no call, in order."""
+        query = f'SELECT {schema.LINE} FROM entries WHERE tool_call_id IS NULL ORDER BY "index"'  # noqa: S608
+        return (Line(*row) for row in self._connection.execute(query))
+
+    def select(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a query of this room's own: it sees all that is committed."""
+        return list(self._connection.execute(query, values))
+
+    def lines(self, first: int) -> Iterator[Line]:
+        """Give every line from an index on, in order."""
+        query = f'SELECT {schema.LINE} FROM entries WHERE "index" >= ? ORDER BY "index"'  # noqa: S608
+        return (Line(*row) for row in self._connection.execute(query, (first,)))
+
+    def range_at(self, size: int) -> CompactRange:
+        """Give the tree as it was when the log had `size` entries, from stored hashes."""
+        whole = size // BLOCK
+        blocks = [
+            block
+            for (block,) in self._connection.execute("SELECT hash FROM blocks ORDER BY number LIMIT ?", (whole,))
+        ]
+        query = 'SELECT leaf_hash FROM entries WHERE "index" >= ? AND "index" < ? ORDER BY "index"'
+        return range_of(blocks, [leaf for (leaf,) in self._connection.execute(query, (whole * BLOCK, size))])
+
+    def noted(self, name: str) -> str | None:
+        """Give what `note` noted."""
+        found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (name,)).get
+        return None if found is None else str(found)
+
+    def note(self, name: str, value: str) -> None:
+        """Note something about the file itself, durably; `origin` begins a new identity.
+
+        Raises:
+            StoreError: it could not be noted.
+        """
+        try:
+            with self._connection as connection:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        except apsw.Error as error:
+            raise unusable(self.path, error) from error
+        if name == "origin":
+            self.origin = value
 
     def close(self) -> None:
         """Checkpoint, close the file, release the folder; the latter whatever becomes of the former."""
@@ -231,23 +176,23 @@ class SqliteStore:
     def _open(self) -> apsw.Connection:
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs)
         self._closing.callback(connection.close)
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        if connection.pragma("user_version") != 0:  # 0 is new
-            refuse_other_schema(connection, self.path)  # before anything is written
+        if int(connection.pragma("user_version")) not in (0, *schema.READABLE):  # 0 is new
+            raise schema.other_version(connection, self.path)  # before anything is written
         for pragma in (
             "journal_mode = WAL",
             "synchronous = FULL",
             "fullfsync = ON",
             "trusted_schema = OFF",
-            f"wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        connection.set_wal_hook(_checkpointed)
         if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(_SCHEMA)
-                connection.pragma("user_version", SCHEMA_VERSION)
+            schema.create(connection)
+        else:
+            self.migrated_from = schema.migrate(connection, self.path)
         return connection
 
     def _begin_epoch(self, new_origin: str) -> tuple[str, int]:
@@ -263,32 +208,51 @@ class SqliteStore:
         last = self._connection.execute('SELECT max("index") FROM entries').get
         return 0 if last is None else int(last) + 1
 
+    def _read_tree(self) -> Tree:
+        """Take the tree up where it was left; what it covers must be what is there.
 
-def refuse_other_schema(connection: apsw.Connection, path: Path) -> None:
-    """Refuse a file whose tables may mean something else than ours.
+        Raises:
+            StoreBrokenError: the tables of tree, blocks and leaves contradict each other.
+        """
+        execute = self._connection.execute
+        size, nodes = execute("SELECT size, nodes FROM tree").get or (0, b"")
+        blocks = [block for (block,) in execute("SELECT hash FROM blocks ORDER BY number")]
+        query = 'SELECT leaf_hash FROM entries WHERE "index" >= ? ORDER BY "index"'
+        tail = tuple(leaf for (leaf,) in execute(query, (len(blocks) * BLOCK,)))
+        stored, found = CompactRange.unpack(size, nodes), range_of(blocks, tail)
+        if stored != found or size != self.next_index:
+            raise StoreBrokenError(
+                f"{self.path} has a tree of {size} leaves that is not the tree of its {self.next_index} entries",
+                remedy="Run `exai ledger verify`, which names the first bad entry; then restore a backup.",
+            )
+        return Tree(stored, (), tail)
+
+
+def _sync_entry(folder: Path) -> None:
+    """Make the folder's own name durable: a power cut must not take a new folder with all that is in it."""
+    with contextlib.suppress(PermissionError):  # the parent of a volume may not be ours to open
+        parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+
+def _checkpointed(connection: apsw.Connection, schema_name: str, pages: int) -> int:
+    """Write the log back once it is long. SQLite's own way passes over a disk that failed; only a full one may.
 
     Raises:
-        StoreError: another version wrote it, or it has no tables yet.
+        apsw.Error: out of the commit that called; what it wrote is durable, and nothing more may be.
     """
-    version = connection.pragma("user_version")
-    if version == SCHEMA_VERSION:
-        return
-    if version == 0:
-        raise StoreError(f"{path} holds no ledger", remedy="Start the service once: `exai serve`.")
-    try:
-        writer = connection.execute("SELECT value FROM meta WHERE key = 'program'").get
-    except apsw.SQLError:  # another schema may keep it elsewhere
-        writer = None
-    named = f"version {writer} of this program" if writer else "another version of this program"
-    raise StoreError(
-        f"{path} has schema version {version}, written by {named}; this one, {VERSION}, knows {SCHEMA_VERSION}",
-        remedy="Start the version that wrote it, or set EXAI_DATA_DIR to a new folder.",
-    )
+    if pages >= _PAGES_PER_CHECKPOINT:
+        with contextlib.suppress(apsw.FullError, apsw.BusyError):
+            connection.wal_checkpoint(schema_name, apsw.SQLITE_CHECKPOINT_PASSIVE)
+    return apsw.SQLITE_OK
 
 
-def unusable(path: Path, error: apsw.Error) -> StoreError:
+def unusable(path: Path, error: apsw.Error | UnicodeDecodeError) -> StoreError:
     """Say what is wrong with the file: a damaged one needs a backup, any other trouble must not suggest one."""
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SQLError):
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError | apsw.SQLError | UnicodeDecodeError):
         return StoreBrokenError(
             f"{path} cannot be read: {error}",
             remedy="Restore the data folder from a backup, or set EXAI_DATA_DIR to a new folder.",
@@ -299,11 +263,7 @@ def unusable(path: Path, error: apsw.Error) -> StoreError:
     )
 
 
-def _values(key: RollupKey, sums: RollupSums) -> tuple[object, ...]:
-    return (*msgspec.structs.astuple(key), *msgspec.structs.astuple(sums))
-
-
-def _lock(path: Path) -> int:
+def lock(path: Path) -> int:
     """Take the folder's lock and write our process id into it; it lasts as long as the file descriptor.
 
     Raises:

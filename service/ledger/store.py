@@ -5,7 +5,9 @@ What every store must hold to:
 - `append` is all or nothing. When it returns, the lines survive a power cut and the rows agree with them.
 - Indexes are contiguous from 0; a line is never changed, moved or removed.
 - One process writes. A second writer must be refused at opening, not at its first write.
-- Rows are put in order (of a row's several states the last one stands), sums are added.
+- Rows are put in order (of a row's several states the last one stands), sums are added; one may be less than
+  zero, where it takes back what was added for an attempt that is resolved now.
+- The tree is kept with the lines that it covers, never without them.
 - `StoreFullError` means that nothing was written and the store goes on. After any other error the state is
   unknown: the store must not be written to again before it was opened anew.
 """
@@ -15,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from service.core.merkle import BLOCK, CompactRange, block_hash
 from service.core.words import AttemptOutcome
 
 
@@ -29,7 +32,11 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One tool call as lists show it. Fields of the answer are None while the call is open."""
+    """One tool call as lists show it. Fields of the answer are None while the call is open.
+
+    Attributes:
+        rolled_up: whether the roll-ups hold it: it is closed, and all its attempts belong to one of them.
+    """
 
     tool_call_id: str
     opened_index: int
@@ -44,10 +51,18 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None
     closed_at: str | None
     duration_us: int | None
+    idempotency_key: str | None
+    replay_of: str | None
+    rolled_up: bool
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt as lists show it. Amounts are pico-units of `currency`; None is unknown, never zero."""
+    """One attempt as lists show it. Amounts are pico-units of `currency`; None is unknown, never zero.
+
+    Attributes:
+        held_pico, held_tokens: the worst case, while it is open, in doubt, or resolved without a count of tokens.
+        stated_tokens: what a resolution says it consumed.
+    """
 
     attempt_id: str
     tool_call_id: str
@@ -70,11 +85,17 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int | None
     output_tokens: int | None
     reasoning_tokens: int | None
+    held_tokens: int | None
+    stated_tokens: int | None
     duration_us: int | None
 
 
 class RollupKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What 15 minutes of attempts are summed by. `bucket` is the UTC text of the quarter hour's begin."""
+    """What 15 minutes of closed calls are summed by; what only an attempt has is empty for calls without one.
+
+    Attributes:
+        bucket: the UTC text of the begin of the quarter hour in which the calls were opened.
+    """
 
     bucket: str
     client: str
@@ -87,11 +108,24 @@ class RollupKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollupSums(msgspec.Struct, frozen=True, kw_only=True):
-    """The sums of one quarter hour. `unpriced` counts settled attempts whose price is not known."""
+    """The sums of one quarter hour.
 
+    Attributes:
+        free, plan, unpriced: settled attempts that cost nothing, are paid by a quota, have no known price.
+        last_at: UTC text of when the newest of the calls was opened; empty in what only changes sums.
+    """
+
+    calls: int = 0
+    calls_without_attempt: int = 0
     attempts: int = 0
     settled: int = 0
+    refused: int = 0
+    unsent: int = 0
     in_doubt: int = 0
+    reconciled: int = 0
+    written_off: int = 0
+    free: int = 0
+    plan: int = 0
     unpriced: int = 0
     uncached_input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -100,14 +134,40 @@ class RollupSums(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     cost_pico: int = 0
     held_pico: int = 0
+    held_tokens: int = 0
+    stated_tokens: int = 0
+    last_at: str = ""
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """The log's Merkle tree after some lines.
+
+    Attributes:
+        range: its compact range.
+        blocks: number and hash of each block of `merkle.BLOCK` leaves that these lines completed.
+        tail: the leaves after the last whole block.
+    """
+
+    range: CompactRange = CompactRange()
+    blocks: tuple[tuple[int, bytes], ...] = ()
+    tail: tuple[bytes, ...] = ()
+
+    def extended(self, leaves: Sequence[bytes]) -> "Tree":
+        """Add leaves; `blocks` are then those that these complete."""
+        whole = self.range.size // BLOCK
+        tail = [*self.tail, *leaves]
+        cuts = range(0, len(tail) - BLOCK + 1, BLOCK)
+        blocks = tuple((whole + number, block_hash(tail[at : at + BLOCK])) for number, at in enumerate(cuts))
+        return Tree(self.range.extended(leaves), blocks, tuple(tail[len(blocks) * BLOCK :]))
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """What a batch of lines changes in the tables that are read: rows to put, sums to add."""
+    """What a batch of lines changes in the tables that are read: rows to put, sums to add; the tree after it."""
 
     calls: tuple[CallRow, ...]
     attempts: tuple[AttemptRow, ...]
     rollups: tuple[tuple[RollupKey, RollupSums], ...]
+    tree: Tree = Tree()
 
 
 class Store(Protocol):
@@ -117,11 +177,13 @@ class Store(Protocol):
         origin: the data folder's identity, made once.
         epoch: number of this opening, from 1.
         next_index: index that the next line must have.
+        tree: that of all lines.
     """
 
     origin: str
     epoch: int
     next_index: int
+    tree: Tree
 
     def append(self, lines: Sequence[Line], rows: Rows) -> None:
         """Make lines and rows durable, all or nothing.
@@ -140,6 +202,12 @@ class Store(Protocol):
 
     def has_call(self, tool_call_id: str) -> bool:
         """Tell whether a tool call of this id was ever opened."""
+
+    def call_lines(self, tool_call_id: str) -> Sequence[Line]:
+        """Give the lines of one call, in the log's order; none if there is no such call."""
+
+    def of_ledger(self) -> Iterator[Line]:
+        """Give the lines of no call, in the log's order."""
 
     def close(self) -> None:
         """Let go of the data folder. Nothing but another `close` may be called after it."""

@@ -1,4 +1,8 @@
-"""Sums: the SQL that adds spending up by quarter hours, and the reading of its rows. No sum leaves 64 bits."""
+"""Sums: the SQL that adds spending up by quarter hours, and the reading of its rows. No sum leaves 64 bits.
+
+Calls that are rolled up are read from the roll-ups, as far as whole quarter hours are asked for; all others one by
+one. No call is in both, so the two may be added.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +11,12 @@ import msgspec
 
 from service.core.spending import BY_TIME, COUNTS, Spending
 from service.core.words import AttemptOutcome, CostStatus
+from service.ledger.rows import NOTHING
 
 _HALF = 1_000_000_000  # amounts are added in two halves: a dozen of the largest would leave SQLite's 64 bits
 _QUARTER = "substr(calls.opened_at, 1, 14) || substr('00153045', substr(calls.opened_at, 15, 2) / 15 * 2 + 1, 2)"
 _OF_CALLS = frozenset(("tool", "client"))
+_STORED_AS = {"spent_pico": "cost_pico"}
 _COUNTED: Mapping[str, str] = {
     "calls": "count(DISTINCT calls.tool_call_id)",
     "calls_without_attempt": "sum(attempts.attempt_id IS NULL)",
@@ -55,6 +61,26 @@ def spending_row(by: Sequence[str], row: tuple[Any, ...]) -> tuple[str, Spending
     for name in _ADDED:
         read[name] = next(halves) * _HALF + next(halves)
     return quarter, msgspec.convert(read, Spending, strict=False)
+
+
+def rolled_up_query(by: Sequence[str], where: str) -> str:
+    """Write the query that groups roll-ups; its rows are as those of `spending_query`.
+
+    Args:
+        by: as there.
+        where: the conditions over `rollups`, with the word WHERE, or nothing.
+    """
+    named = _named(by)
+    groups = ["substr(bucket, 1, 16)" if BY_TIME & set(by) else "''"]
+    groups += [name if name in _OF_CALLS else f"nullif({name}, '{NOTHING}')" for name in named]
+    groups += [f"nullif(currency, '{NOTHING}')", "simulated"]
+    sums = ["0" if name == AttemptOutcome.OPEN else f"sum({name})" for name in _COUNTED]
+    sums.append("max(last_at)")
+    sums += [f"sum({_STORED_AS.get(name, name)} {half} {_HALF})" for name in _ADDED for half in "/%"]
+    return f"""
+        SELECT {", ".join([*groups, *sums])} FROM rollups{where}
+        GROUP BY {", ".join(str(number + 1) for number in range(len(groups)))}
+    """  # noqa: S608 - our own names; values are bound
 
 
 def _named(by: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from service.core import entries, record
-from service.core.entries import AnswerEntry, AnyEntry, DoubtEntry, SystemEntry
+from service.core.entries import AnswerEntry, AnyEntry, DoubtEntry, OfLedger
 from service.core.record import Attempt, BrokenRecordError, ToolCall
 from service.core.words import DoubtCause, ToolOutcome, ZeroReason
 from service.errors import StoreBrokenError
@@ -12,8 +12,8 @@ from service.ledger.store import Line
 INTERRUPTED = "interrupted"
 
 
-def open_calls(lines: Iterable[Line]) -> dict[str, ToolCall]:
-    """Fold the records of open calls from their lines, in the log's order.
+def folded(lines: Iterable[Line]) -> dict[str, ToolCall]:
+    """Fold records of calls from their lines, in the log's order.
 
     Raises:
         StoreBrokenError: a line cannot be read, or may not follow the ones before it.
@@ -22,7 +22,7 @@ def open_calls(lines: Iterable[Line]) -> dict[str, ToolCall]:
     for line in lines:
         try:
             entry = entries.decode(line.entry)
-            if isinstance(entry, SystemEntry) or entry.tool_call_id != line.tool_call_id:
+            if isinstance(entry, OfLedger) or entry.tool_call_id != line.tool_call_id:
                 raise BrokenRecordError("its tool call is not the one it is filed under")
             found[entry.tool_call_id] = record.after(found.get(entry.tool_call_id), entry, line.leaf_hash)
         except ValueError as error:

@@ -97,6 +97,8 @@ def _expression() -> str:
             (f"'{AttemptOutcome.SETTLED}'", f"CASE {settled} ELSE {place['U4']} END"),
             (f"'{AttemptOutcome.REFUSED}'", place["N3"]),
             (f"'{AttemptOutcome.UNSENT}'", place["N6"]),
+            (f"'{AttemptOutcome.RECONCILED}'", place["U10"]),
+            (f"'{AttemptOutcome.WRITTEN_OFF}'", place["U11"]),
             (f"'{AttemptOutcome.IN_DOUBT}'", f"CASE WHEN {timed_out} THEN {place['U5']} ELSE {place['U6']} END"),
         ]
     )

@@ -8,65 +8,29 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from service.core import entries, merkle, record
+from service.core import entries, merkle
 from service.core.canonical import is_canonical
-from service.core.entries import AnyEntry, SystemEntry
+from service.core.entries import ADOPT, ActionEntry, AnyEntry
 from service.core.record import Step, ToolCall
 from service.core.times import utc_ns, utc_text
+from service.ledger.findings import Findings, Report
 from service.ledger.reading import CallLine, Reading
-from service.ledger.rows import added_up_to_max, attempt_row, call_row, rows
+from service.ledger.rebuilding import Folding
+from service.ledger.rows import SUMMED, added_up_to_max, attempt_row, call_row, rows
+from service.ledger.seals import NOT_ITS_HASH, as_bytes
 from service.ledger.store import Line, RollupKey, RollupSums
 
-PROBLEMS_MAX = 100
 
+class Walk:
+    """A walk over a log. It holds only the records that something may follow, however long the log is."""
 
-class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `index` is the entry's; None if it belongs to no entry."""
-
-    index: int | None
-    sentence: str
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What a check found.
-
-    Attributes:
-        entries: how many were seen.
-        problems: the first of them, in the order they were met.
-        problems_total: how many there are, kept or not.
-    """
-
-    entries: int
-    problems: tuple[Problem, ...]
-    problems_total: int
-
-    @property
-    def first(self) -> Problem | None:
-        """The first problem; None if nothing is wrong."""
-        return self.problems[0] if self.problems else None
-
-
-class _Walk:
-    """A walk over a log. It holds the records of open calls only, however long the log is."""
-
-    def __init__(self) -> None:
+    def __init__(self, findings: Findings) -> None:
         self.entries = 0
         self.next_index = 0
-        self.open: dict[str, ToolCall] = {}
-        self.problems: list[Problem] = []
-        self.problems_total = 0
+        self.folding = Folding()
+        self.note = findings.note
         self._origin: str | None = None
         self._epoch = 0
-
-    def report(self) -> Report:
-        """Say what was found so far."""
-        return Report(self.entries, tuple(self.problems), self.problems_total)
-
-    def note(self, index: int | None, sentence: str) -> None:
-        """Count a problem, and keep it if it is among the first."""
-        self.problems_total += 1
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(index, sentence))
 
     def take(self, line: Line) -> Step | None:
         """Check the next line; give its step if it can be read and may follow."""
@@ -74,12 +38,13 @@ class _Walk:
         if line.index != self.next_index:
             self.note(min(line.index, self.next_index), f"index {self.next_index} expected, {line.index} found")
         self.next_index = line.index + 1
-        if merkle.leaf_hash(line.entry) != line.leaf_hash:
-            self.note(line.index, "the leaf hash is not that of the entry's bytes")
-        if not is_canonical(line.entry):
+        written = as_bytes(line.entry)
+        if merkle.leaf_hash(written) != line.leaf_hash:
+            self.note(line.index, NOT_ITS_HASH)
+        if not is_canonical(written):
             self.note(line.index, "the bytes are no canonical JSON")
         try:
-            entry = entries.decode(line.entry)
+            entry = entries.decode(written)
         except ValueError as error:
             self.note(line.index, f"the entry cannot be read: {error}")
             return None
@@ -93,9 +58,10 @@ class _Walk:
             yield f"the entry says it is index {entry.index}"
         if entries.kind(entry) != line.kind:
             yield f"the entry is of kind {entries.kind(entry)}, filed as {line.kind!r}"
-        if _call_id(entry) != line.tool_call_id:
-            yield f"the entry is of tool call {_call_id(entry)!r}, filed under {line.tool_call_id!r}"
-        self._origin = self._origin or entry.origin
+        if entries.call_id(entry) != line.tool_call_id:
+            yield f"the entry is of tool call {entries.call_id(entry)!r}, filed under {line.tool_call_id!r}"
+        if self._origin is None or (isinstance(entry, ActionEntry) and entry.action == ADOPT):
+            self._origin = entry.origin
         if not entry.origin or entry.origin != self._origin:
             yield f"the origin is {entry.origin!r}, and {self._origin!r} before"
         if entry.epoch < max(1, self._epoch):
@@ -105,41 +71,37 @@ class _Walk:
             yield f"{entry.at!r} is no UTC time with microseconds"
 
     def _fold(self, line: Line, entry: AnyEntry) -> Step | None:
-        if isinstance(entry, SystemEntry):
-            return Step(entry, None)
         try:
-            call = record.after(self.open.get(entry.tool_call_id), entry, line.leaf_hash)
+            return self.folding.take(entry, line.leaf_hash)
         except ValueError as error:
             self.note(line.index, str(error))
             return None
-        if call.answer is None:
-            self.open[entry.tool_call_id] = call
-        else:
-            self.open.pop(entry.tool_call_id, None)
-        return Step(entry, call)
 
 
-def verify(lines: Iterable[Line], *, next_index_min: int = 0) -> Report:
+def verify(lines: Iterable[Line], *, next_index_min: int = 0, findings: Findings | None = None) -> Report:
     """Walk a log from its first line on and report what is wrong with it.
 
     Args:
         lines: all lines, in the order they are kept.
         next_index_min: the length that the log must have at least, known from elsewhere.
+        findings: what was found before, to be added to.
     """
-    walk = _Walk()
+    findings = findings or Findings()
+    walk = Walk(findings)
     for line in lines:
         walk.take(line)
     if walk.next_index < next_index_min:
         walk.note(walk.next_index, f"the log ends here; it had {next_index_min} entries once")
-    return walk.report()
+    return findings.report(walk.entries)
 
 
-def compare_rows(reading: Reading) -> Report:
+def compare_rows(reading: Reading, *, findings: Findings | None = None) -> Report:
     """Rebuild the tables from the log and report where the stored ones differ.
 
     The log itself is not judged here: an entry that cannot be read or may not follow is reported and left out.
     """
-    walk, sums = _Walk(), dict[RollupKey, RollupSums]()
+    findings = findings or Findings()
+    walk, sums = Walk(findings), dict[RollupKey, RollupSums]()
     calls, attempts = 0, 0
     with reading.snapshot():
         for line in reading.lines():
@@ -147,22 +109,22 @@ def compare_rows(reading: Reading) -> Report:
             if step is None or step.call is None:
                 continue
             _add(walk, sums, step)
-            if step.call.answer is not None:
+            if step.call.answer is not None and not step.call.doubtful:
                 calls, attempts = calls + 1, attempts + len(step.call.attempts)
-                _compare_call(walk, step.call, reading)
-        for call in walk.open.values():
+                compare_call(walk, step.call, reading)
+        for call in (*walk.folding.open.values(), *walk.folding.doubtful.values()):
             calls, attempts = calls + 1, attempts + len(call.attempts)
-            _compare_call(walk, call, reading)
+            compare_call(walk, call, reading)
         if (calls, attempts) != reading.row_counts():
             stored = reading.row_counts()
             walk.note(
                 None, f"{calls} calls and {attempts} attempts in the log, {stored[0]} and {stored[1]} as rows"
             )
         _compare_rollups(walk, sums, reading.rollups())
-    return walk.report()
+    return findings.report(walk.entries)
 
 
-def _add(walk: _Walk, sums: dict[RollupKey, RollupSums], step: Step) -> None:
+def _add(walk: Walk, sums: dict[RollupKey, RollupSums], step: Step) -> None:
     try:
         fresh = rows([step]).rollups
     except ValueError as error:
@@ -172,7 +134,8 @@ def _add(walk: _Walk, sums: dict[RollupKey, RollupSums], step: Step) -> None:
         sums[key] = added_up_to_max(sums.get(key, RollupSums()), more)
 
 
-def _compare_call(walk: _Walk, call: ToolCall, reading: Reading) -> None:
+def compare_call(walk: Walk, call: ToolCall, reading: Reading) -> None:
+    """Compare the stored rows of a call with its record."""
     index = call.opened.index
     try:
         rebuilt = CallLine(call_row(call), tuple(attempt_row(attempt) for attempt in call.attempts))
@@ -205,20 +168,16 @@ def _columns(left: msgspec.Struct, right: msgspec.Struct, prefix: str) -> Iterat
 
 
 def _compare_rollups(
-    walk: _Walk, rebuilt: dict[RollupKey, RollupSums], stored: dict[RollupKey, RollupSums]
+    walk: Walk, rebuilt: dict[RollupKey, RollupSums], stored: dict[RollupKey, RollupSums]
 ) -> None:
     for key in sorted({*rebuilt, *stored}, key=msgspec.structs.astuple):
-        left, right = rebuilt.get(key), stored.get(key)
-        if left is None or right is None:
-            where = "stored only" if left is None else "not stored"
-            walk.note(None, f"the sums of {key.wallet} in the quarter hour {key.bucket} are {where}")
-        elif left != right:
-            names = ", ".join(_columns(left, right, ""))
-            walk.note(None, f"the sums of {key.wallet} in the quarter hour {key.bucket} differ in {names}")
-
-
-def _call_id(entry: AnyEntry) -> str | None:
-    return None if isinstance(entry, SystemEntry) else entry.tool_call_id
+        left, right = rebuilt.get(key, RollupSums()), stored.get(key, RollupSums())
+        names = [name for name in SUMMED if getattr(left, name) != getattr(right, name)]
+        if left.calls and left.last_at != right.last_at:  # what all was taken back from says nothing
+            names.append("last_at")
+        if names:
+            of = f"{key.wallet or 'calls without an attempt'} in the quarter hour {key.bucket}"
+            walk.note(None, f"the sums of {of} differ in {', '.join(names)}")
 
 
 def _is_time(text: str) -> bool:

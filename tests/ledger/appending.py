@@ -9,6 +9,7 @@ from pathlib import Path
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 from tests.conftest import Made
 from tests.ledger.conftest import Lives
 
@@ -37,7 +38,7 @@ async def append_for_ever(folder: Path, first: int) -> None:
     """Keep several calls in flight."""
     store = SqliteStore(folder, new_origin="exai/test")
     feed = Feed((), reread=lambda _first, _count: (), next_index=store.next_index)
-    ledger = Ledger(store, feed, clock=Real())
+    ledger = Ledger(Writer(store), feed, clock=Real())
     await ledger.start({})
     lives, numbers = Lives(Made()), count(first)
     await asyncio.gather(*(live(ledger, lives, numbers) for _ in range(AT_ONCE)))

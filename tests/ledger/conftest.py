@@ -16,7 +16,8 @@ from service.ledger.ledger import Ledger
 from service.ledger.memory import Memory, MemoryStore
 from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
-from service.ledger.store import Line, Rows, Store
+from service.ledger.store import Line, Rows, Store, Tree
+from service.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -88,6 +89,23 @@ class Probe:
     def has_call(self, tool_call_id: str) -> bool:
         """Ask the inner store."""
         return self.inner.has_call(tool_call_id)
+
+    @property
+    def tree(self) -> Tree:
+        """The inner store's."""
+        return self.inner.tree
+
+    @tree.setter
+    def tree(self, value: Tree) -> None:
+        self.inner.tree = value
+
+    def call_lines(self, tool_call_id: str) -> Sequence[Line]:
+        """Ask the inner store."""
+        return self.inner.call_lines(tool_call_id)
+
+    def of_ledger(self) -> Iterator[Line]:
+        """Ask the inner store."""
+        return self.inner.of_ledger()
 
     def close(self) -> None:
         """Close the inner store."""
@@ -171,7 +189,7 @@ def opened(clock: Ticking) -> Opened:
     ) -> AsyncIterator[Ledger]:
         feed = Feed(listeners, reread=no_reread, next_index=store.next_index)
         feed.start()
-        ledger = Ledger(store, feed, clock=clock, on_failure=on_failure)
+        ledger = Ledger(Writer(store), feed, clock=clock, on_failure=on_failure)
         try:
             await ledger.start({})
             yield ledger

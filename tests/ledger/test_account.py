@@ -7,7 +7,7 @@ import pytest
 from service.core.account import Asked
 from service.core.times import utc_ns
 from service.errors import InvalidArgumentsError
-from service.ledger.account import account, find_zone
+from service.ledger.account import account
 
 if TYPE_CHECKING:
     from tests.ledger.conftest import Full
@@ -50,19 +50,3 @@ async def test_what_is_not_known_is_refused(written: "Full", wrong: dict[str, An
         with pytest.raises(InvalidArgumentsError) as raised:
             account(reading, Asked(**wrong), now_ns=NOW_NS)
         assert raised.value.remedy
-
-
-@pytest.mark.parametrize("name", ["", "America", "../etc/passwd", "/etc/passwd", "A" * 65, "UTC\0", "Asia/"])
-def test_a_name_that_is_no_zone(name: str) -> None:
-    """Nothing but a zone's file is opened, and nothing but a sentence comes back."""
-    with pytest.raises(InvalidArgumentsError, match="no time zone"):
-        find_zone(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["localtime", "posixrules", "Factory", "posix/Asia/Kolkata", "right/Asia/Kolkata"]
-)
-def test_a_file_of_the_database_that_is_no_name(name: str) -> None:
-    """A machine's own zone is nobody's word for one, and a zone that counts leap seconds would shift every day."""
-    with pytest.raises(InvalidArgumentsError, match="no time zone"):
-        find_zone(name)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.core.words import AttemptOutcome, ToolOutcome
-from service.ledger.reading import CallFilter, Reading
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
 from service.ledger.verify import compare_rows, verify
 

@@ -8,7 +8,8 @@ import pytest
 from service.core.entries import kind as kind_of
 from service.core.words import AttemptOutcome, ToolOutcome
 from service.errors import LedgerFailedError, StoreFullError
-from service.ledger.reading import CallFilter, CallLine, Reading
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import CallLine, Reading
 from service.ledger.sqlite import SqliteStore
 from service.ledger.verify import compare_rows, verify
 

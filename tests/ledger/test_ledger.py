@@ -16,6 +16,7 @@ from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.memory import Memory, MemoryStore
 from service.ledger.verify import verify
+from service.ledger.writer import Writer
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -261,7 +262,7 @@ async def test_a_store_that_lost_count_is_a_failure(
 async def test_a_ledger_that_was_never_started_closes(clock: "Ticking", memory: Memory) -> None:
     """It takes no entry, and closing it lets go of the store."""
     store = MemoryStore(memory, new_origin="o")
-    ledger = Ledger(store, Feed((), reread=lambda *_: (), next_index=0), clock=clock)
+    ledger = Ledger(Writer(store), Feed((), reread=lambda *_: (), next_index=0), clock=clock)
     with pytest.raises(LedgerClosedError):
         await ledger.append(NOTE)
     await ledger.close()
@@ -272,7 +273,7 @@ async def test_a_ledger_that_was_never_started_closes(clock: "Ticking", memory: 
 def test_a_loop_that_is_gone_does_no_harm(store: "Probe", clock: "Ticking", memory: Memory) -> None:
     """If the loop closes while an append waits, the entries are written all the same and nothing fails."""
     feed = Feed((), reread=lambda *_: (), next_index=0)
-    ledger = Ledger(store, feed, clock=clock)
+    ledger = Ledger(Writer(store), feed, clock=clock)
 
     async def leave() -> None:
         await ledger.start({})

@@ -1,23 +1,25 @@
 """Rows are a pure view of records: what each step changes, and nothing that is not known."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from service.core.money import PICO_PER_UNIT
 from service.core.record import SIMULATOR_HEADER, Step
-from service.core.words import AttemptOutcome, CostStatus, ToolOutcome
+from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
 from service.ledger.reading import Reading
 from service.ledger.rows import (
     AMOUNT_PICO_MAX,
-    NO_CURRENCY,
+    NOTHING,
     SUM_MAX,
+    SUMMED,
     added,
     added_up_to_max,
     attempt_row,
     call_row,
-    rollup_key,
+    rolled_up,
     rows,
 )
 from service.ledger.sqlite import SqliteStore
@@ -69,6 +71,82 @@ def test_an_attempt_in_doubt_is_held_with_an_estimate(made: "Made") -> None:
     assert (HALF, PICO_PER_UNIT // 8, None) == (row.held_pico, row.estimate_pico, row.cost_pico)
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, (PICO_PER_UNIT // 2, None, 700)),
+        ({"tokens": None}, (PICO_PER_UNIT // 2, 1600, None)),
+        ({"amount": "0", "tokens": None}, (0, None, 0)),
+    ],
+)
+def test_a_reconciled_attempt_costs_what_was_stated(
+    made: "Made", changed: dict[str, Any], expected: tuple[int, int | None, int | None]
+) -> None:
+    """No money is held any more; tokens are, if something was consumed and nobody said how much."""
+    row = last_row(made, made.intent(), made.doubt(), made.resolution(**changed))
+    assert (AttemptOutcome.RECONCILED, CostStatus.STATED) == (row.outcome, row.cost_status)
+    assert (None, None) == (row.held_pico, row.estimate_pico)
+    assert expected == (row.cost_pico, row.held_tokens, row.stated_tokens)
+
+
+def test_a_written_off_attempt_holds_nothing(made: "Made") -> None:
+    """Neither a cost nor anything held is left."""
+    row = last_row(made, made.intent(), made.doubt(), made.written_off())
+    assert (AttemptOutcome.WRITTEN_OFF, None, None) == (row.outcome, row.cost_status, row.cost_pico)
+    assert (None, None, None) == (row.held_pico, row.held_tokens, row.stated_tokens)
+
+
+def test_a_resolution_moves_the_sums(made: "Made") -> None:
+    """What was added for the doubt is taken back, and what was stated is added: the attempt counts once."""
+    intent, doubt, resolution = made.intent(), made.doubt(), made.resolution()
+    closed = made.call(intent, doubt, made.answer())
+    resolved = made.call(intent, doubt, made.answer(), resolution)
+    assert (closed.answer, resolved.answer) != (None, None)
+    answer = made.answer()
+    ((key, before),) = rows([Step(answer, closed)]).rollups
+    ((same, change),) = rows([Step(resolution, resolved)]).rollups
+    ((also, at_once),) = rows([Step(answer, resolved), Step(resolution, resolved)]).rollups
+    assert key == same == also
+    assert at_once == added(before, change)
+    assert (1, 1, 0, 1, 0, PICO_PER_UNIT // 2, 700) == (
+        at_once.calls,
+        at_once.attempts,
+        at_once.in_doubt,
+        at_once.reconciled,
+        at_once.held_pico,
+        at_once.cost_pico,
+        at_once.stated_tokens,
+    )
+
+
+def test_a_resolution_before_the_answer_is_in_its_sums(made: "Made") -> None:
+    """A call enters the roll-ups when it is closed, as it then stands."""
+    early = made.call(made.intent(), made.doubt(), made.resolution())
+    assert () == rows([Step(made.resolution(), early)]).rollups
+    closed = made.call(made.intent(), made.doubt(), made.resolution(), made.answer())
+    ((_, sums),) = rows([Step(made.answer(), closed)]).rollups
+    assert (1, 0, PICO_PER_UNIT // 2) == (sums.reconciled, sums.in_doubt, sums.cost_pico)
+
+
+def test_a_call_of_several_sums_is_in_none(made: "Made") -> None:
+    """What asked two models is read by itself, so that no sum counts it twice; its row says so."""
+    first, rest = (made.intent(1), made.refusal(1)), (made.settlement(2), made.answer())
+    both = made.call(*first, made.intent(2, model="kimi-k9"), *rest)
+    one = made.call(*first, made.intent(2), *rest)
+    assert (None, False) == (rolled_up(both), call_row(both).rolled_up)
+    assert call_row(one).rolled_up
+    assert not call_row(made.call(made.intent())).rolled_up
+
+
+def test_a_call_without_an_attempt_is_counted(made: "Made") -> None:
+    """It has a place of its own: nobody was asked, and nobody is named."""
+    found = rolled_up(made.call(made.answer(zero_reason=ZeroReason.CACHED)))
+    assert found is not None
+    key, sums = found
+    assert (NOTHING, NOTHING, NOTHING, NOTHING) == (key.provider, key.wallet, key.model, key.currency)
+    assert RollupSums(calls=1, calls_without_attempt=1, last_at=sums.last_at) == sums
+
+
 def test_refused_and_unsent_hold_nothing(made: "Made") -> None:
     """Neither costs nor holds anything; an attempt that was never sent has no status."""
     refused, unsent = last_row(made, made.intent(), made.refusal()), last_row(made, made.intent(), made.unsent())
@@ -80,13 +158,10 @@ def test_refused_and_unsent_hold_nothing(made: "Made") -> None:
 def test_an_unknown_price_is_not_zero(made: "Made") -> None:
     """Without a price the cost is None, and the quarter hour counts one unpriced attempt."""
     cost = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
-    call = made.call(made.intent(), made.settlement(cost=cost))
-    row = attempt_row(call.attempts[0])
-    assert row.cost_pico is None
-    end = call.attempts[0].end
-    assert end is not None
-    ((key, sums),) = rows([Step(end, call)]).rollups
-    assert (NO_CURRENCY, 1, 0) == (key.currency, sums.unpriced, sums.cost_pico)
+    call = made.call(made.intent(), made.settlement(cost=cost), made.answer())
+    assert attempt_row(call.attempts[0]).cost_pico is None
+    ((key, sums),) = rows([Step(made.answer(), call)]).rollups
+    assert (NOTHING, 1, 0) == (key.currency, sums.unpriced, sums.cost_pico)
 
 
 def test_a_simulator_is_known_by_its_header(made: "Made") -> None:
@@ -105,18 +180,16 @@ def test_a_call_row_shows_the_answer(made: "Made") -> None:
 
 @pytest.mark.parametrize(("minute", "bucket"), [("00", "00"), ("14", "00"), ("15", "15"), ("59", "45")])
 def test_quarter_hours_begin_at_their_minute(made: "Made", minute: str, bucket: str) -> None:
-    """An attempt belongs to the quarter hour in which it was intended."""
-    call = made.call(made.intent())
-    row = attempt_row(call.attempts[0])
-    changed = type(row)(
-        **{name: getattr(row, name) for name in row.__struct_fields__}
-        | {"started_at": f"2026-11-22T16:{minute}:59.999999Z"}
-    )
-    assert f"2026-11-22T16:{bucket}:00Z" == rollup_key(call, changed).bucket
+    """A call belongs to the quarter hour in which it was opened."""
+    call = made.call(made.intent(), made.settlement(), made.answer())
+    opened = made.tool_call(at=f"2026-11-22T16:{minute}:59.999999Z")
+    found = rolled_up(msgspec.structs.replace(call, opened=opened))
+    assert found is not None
+    assert f"2026-11-22T16:{bucket}:00Z" == found[0].bucket
 
 
-def test_a_batch_sums_each_end_once(made: "Made") -> None:
-    """Only the step that ends an attempt counts it; of a row's several states the last one is put."""
+def test_a_batch_sums_each_call_once(made: "Made") -> None:
+    """Only the step that closes a call counts it; of a row's several states the last one is put."""
     entries: list[OfCall] = [made.intent(1), made.refusal(1), made.intent(2), made.settlement(2), made.answer()]
     call = made.call(*entries)
     written = [attempt.intent for attempt in call.attempts]
@@ -133,16 +206,17 @@ def test_a_batch_sums_each_end_once(made: "Made") -> None:
 
 def test_sums_add_field_by_field() -> None:
     """Nothing is lost in an addition."""
-    one = RollupSums(**{name: place for place, name in enumerate(RollupSums.__struct_fields__)})
-    assert added(one, one) == RollupSums(
-        **{name: 2 * place for place, name in enumerate(RollupSums.__struct_fields__)}
-    )
+    one = RollupSums(**{name: place for place, name in enumerate(SUMMED)}, last_at="2026-11-22")
+    other = RollupSums(**{name: place for place, name in enumerate(SUMMED)}, last_at="2026-11-23")
+    twice = RollupSums(**{name: 2 * place for place, name in enumerate(SUMMED)}, last_at="2026-11-23")
+    assert added(one, other) == twice == added(other, one)
 
 
 def test_a_sum_that_cannot_be_held_does_not_stop_the_ledger(made: "Made", folder: Path) -> None:
     """Where a quarter hour's sum would leave 64 bits, it stays at the most they hold, on the disk as in memory."""
-    dearest = made.settlement(cost=made.cost(amount=str(AMOUNT_PICO_MAX // PICO_PER_UNIT)))
-    ((key, sums),) = rows([Step(dearest, made.call(made.intent(), dearest))]).rollups
+    closed = made.call(made.intent(), made.settlement(), made.answer())
+    ((key, sums),) = rows([Step(made.answer(), closed)]).rollups
+    sums = msgspec.structs.replace(sums, cost_pico=AMOUNT_PICO_MAX)
     expected = RollupSums()
     store = SqliteStore(folder, new_origin="exai/test")
     for _ in range(12):

@@ -14,8 +14,10 @@ import pytest
 
 from service.core.entries import SystemEntry
 from service.errors import LedgerFailedError, StoreBrokenError, StoreError, StoreFullError, StoreLockedError
-from service.ledger.reading import CallFilter, Reading
-from service.ledger.sqlite import FILE_NAME, SCHEMA_VERSION, SqliteStore
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import Reading
+from service.ledger.schema import SCHEMA_VERSION
+from service.ledger.sqlite import FILE_NAME, SqliteStore
 from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from service.core.entries import AnyEntry, encode, kind
 from service.core.merkle import leaf_hash
 from service.core.record import Step
 from service.errors import StoreLockedError
-from service.ledger.rows import rows
+from service.ledger.rows import joined, rows
 from service.ledger.store import Line, Rows, Store
 
 if TYPE_CHECKING:
@@ -26,11 +26,17 @@ def lines_of(*of: AnyEntry, first: int = 0, call_id: str | None = "c" * 32) -> l
     return [Line(index, name, call_id, leaf_hash(text), text) for index, (name, text) in enumerate(texts, first)]
 
 
+def append(store: Store, lines: list[Line], changed: Rows) -> None:
+    """Append lines with their rows and the tree that covers them."""
+    tree = store.tree.extended([line.leaf_hash for line in lines])
+    store.append(lines, joined([changed], tree))
+
+
 def put(store: Store, made: "Made") -> None:
     """Append the first two entries of a call."""
     entries = (made.tool_call(), made.intent())
     call = made.call(made.intent())
-    store.append(lines_of(*entries), rows([Step(entry, call) for entry in entries]))
+    append(store, lines_of(*entries), rows([Step(entry, call) for entry in entries]))
 
 
 def test_a_new_store_is_empty(open_store: "OpenStore") -> None:
@@ -59,7 +65,7 @@ def test_closed_calls_are_not_open(open_store: "OpenStore", made: "Made") -> Non
     put(store, made)
     entries = (made.settlement(), made.answer())
     call = made.call(made.intent(), *entries)
-    store.append(lines_of(*entries, first=2), rows([Step(entry, call) for entry in entries]))
+    append(store, lines_of(*entries, first=2), rows([Step(entry, call) for entry in entries]))
     assert list(store.open_calls()) == []
     assert (store.has_call("c" * 32), store.has_call("d" * 32)) == (True, False)
     store.close()

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from service.core.spending import BY, COUNTS, Spending
 from service.core.words import AttemptOutcome, CostStatus
 from service.errors import InvalidArgumentsError
+from service.ledger.choosing import CallFilter
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.ledger.reading import CallFilter, CallLine, Reading
+from service.ledger.reading import CallLine, Reading
 from service.ledger.rows import AMOUNT_PICO_MAX
 from service.ledger.sqlite import SqliteStore
 from service.ledger.store import AttemptRow, CallRow
+from service.ledger.writer import Writer
 from tests.ledger.test_reading import BEGUN_NS, CALLS, FILTERS, One, drafts, write_all
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ async def read_after(folder: Path, appends: list[list[Any]], begin: str | None =
     at_ns = BEGUN_NS if begin is None else int(datetime.fromisoformat(begin).timestamp()) * 10**9 - 600 * 10**9
     feed = Feed((), reread=lambda _first, _count: (), next_index=0)
     feed.start()
-    ledger = Ledger(SqliteStore(folder, new_origin="o"), feed, clock=Stepping(at_ns))
+    ledger = Ledger(Writer(SqliteStore(folder, new_origin="o")), feed, clock=Stepping(at_ns))
     await ledger.start({})
     for entries in appends:
         await ledger.append(*entries)

@@ -12,7 +12,7 @@ from service.core.record import Step, ToolCall
 from service.core.words import AttemptOutcome, DoubtCause, ToolOutcome, ZeroReason
 from service.errors import StoreBrokenError
 from service.ledger.memory import Memory, MemoryStore
-from service.ledger.sweep import INTERRUPTED, closing, open_calls
+from service.ledger.sweep import INTERRUPTED, closing, folded
 from service.ledger.verify import verify
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def test_open_calls_that_cannot_be_read_refuse_the_start(
     lines = list(memory.lines)
     lines[1] = msgspec.structs.replace(lines[1], **change)
     with pytest.raises(StoreBrokenError, match="entry 1 of the log"):
-        open_calls(lines[1:2])
+        folded(lines[1:2])
     memory.lines = tuple(lines)
     memory.calls = {lines[1].tool_call_id or "": next(iter(memory.calls.values()))}
     with pytest.raises(StoreBrokenError, match="entry 1"):

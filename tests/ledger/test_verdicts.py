@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.entries import Cost, OfCall, SettlementEntry
+from service.core.entries import Cost, DoubtEntry, OfCall, SettlementEntry
 from service.core.money import pico
 from service.core.verdict import CODES, verdict, word_of
 from service.core.words import CostStatus, DoubtCause, UnsentReason, VerdictWord, ZeroReason
+from service.ledger.choosing import CallFilter
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.ledger.reading import CallFilter, Reading
+from service.ledger.reading import Reading
 from service.ledger.rows import AMOUNT_PICO_MAX
 from service.ledger.sqlite import SqliteStore
 from service.ledger.verdicts import codes_of
+from service.ledger.writer import Writer
 from tests.conftest import Made
 
 MADE = Made()
@@ -65,6 +67,8 @@ def records(draw: st.DrawFn) -> list[OfCall]:
         end = draw(ends(number))
         ended = ended and end is not None
         found += [] if end is None else [end]
+        if isinstance(end, DoubtEntry) and draw(st.booleans()):
+            found.append(draw(st.sampled_from([MADE.resolution(number), MADE.written_off(number)])))
     if ended and draw(st.booleans()):
         reason = draw(st.sampled_from(ZeroReason)) if len(found) == 1 else None
         found.append(MADE.answer(zero_reason=reason))
@@ -77,7 +81,7 @@ async def written(folder: Path, calls: list[list[OfCall]], clock: "FixedTick") -
     reading = Reading(folder)
     feed = Feed([], reread=reading.steps, next_index=store.next_index, steps_max=1000)
     feed.start()
-    ledger = Ledger(store, feed, clock=clock)
+    ledger = Ledger(Writer(store), feed, clock=clock)
     await ledger.start({})
     await ledger.append(*(placed(entry, number) for number, entries in enumerate(calls) for entry in entries))
     await ledger.close()

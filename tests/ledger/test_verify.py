@@ -12,12 +12,13 @@ import pytest
 from service.core import entries
 from service.core.merkle import leaf_hash
 from service.ledger.export import export_line, read_export
+from service.ledger.findings import PROBLEMS_MAX, Problem
 from service.ledger.memory import Memory, MemoryStore
 from service.ledger.reading import Reading
 from service.ledger.rows import columns
 from service.ledger.sqlite import FILE_NAME, SqliteStore
 from service.ledger.store import AttemptRow, Line
-from service.ledger.verify import PROBLEMS_MAX, Problem, compare_rows, verify
+from service.ledger.verify import compare_rows, verify
 
 if TYPE_CHECKING:
     from tests.ledger.conftest import Full, Lives, Opened
@@ -43,9 +44,9 @@ def forged(line: Line, **changed: Any) -> Line:  # noqa: ANN401 - any field
     return msgspec.structs.replace(line, entry=text, leaf_hash=leaf_hash(text))
 
 
-def first_index(lines: list[Line], **known: int) -> int | None:
+def first_index(lines: list[Line], *, next_index_min: int = 0) -> int | None:
     """Verify, and give the index of the first problem; there must be one."""
-    report = verify(lines, **known)
+    report = verify(lines, next_index_min=next_index_min)
     assert report.first is not None
     return report.first.index
 
@@ -125,8 +126,8 @@ FORGERIES: dict[str, tuple[Callable[[Line], Line], str]] = {
     "index": (lambda line: forged(line, index=5), "the entry says it is index 5"),
     "call": (lambda line: forged(line, tool_call_id="e" * 32), "filed under"),
     "attempt": (lambda line: forged(line, number=2), "is number 2, not 1"),
-    "version": (lambda line: _reworded(line, b'"v":1', b'"v":2'), "version is 2"),
-    "spaces": (lambda line: _reworded(line, b'"v":1', b'"v": 1'), "no canonical JSON"),
+    "version": (lambda line: _reworded(line, b'"v":2', b'"v":3'), "version is 3"),
+    "spaces": (lambda line: _reworded(line, b'"v":2', b'"v": 2'), "no canonical JSON"),
     "filed kind": (lambda line: msgspec.structs.replace(line, kind="doubt"), "of kind intent, filed as 'doubt'"),
     "filed call": (lambda line: msgspec.structs.replace(line, tool_call_id=None), "filed under None"),
 }
@@ -150,7 +151,9 @@ def test_a_forged_entry_is_reported(log: list[Line], forgery: str) -> None:
 
 def test_problems_are_counted_beyond_those_kept(log: list[Line]) -> None:
     """The report keeps the first problems and counts them all."""
-    broken = [msgspec.structs.replace(line, leaf_hash=bytes(32)) for line in log] * 30
+    broken = [
+        msgspec.structs.replace(line, index=index, leaf_hash=bytes(32)) for index, line in enumerate(log * 30)
+    ]
     report = verify(broken)
     assert PROBLEMS_MAX == len(report.problems)
     assert report.problems_total > PROBLEMS_MAX
@@ -179,8 +182,8 @@ TAMPERED = [
     ("DELETE FROM attempts WHERE tool_call_id LIKE '%2'", 5, "number of attempt rows"),
     (ADD_AN_ATTEMPT, None, "3 and 4 as rows"),
     ("UPDATE rollups SET cost_pico = cost_pico - 1", None, "differ in cost_pico"),
-    ("UPDATE rollups SET wallet = 'another'", None, "stored only"),
-    ("DELETE FROM rollups", None, "not stored"),
+    ("UPDATE rollups SET wallet = 'another'", None, "the sums of another in the quarter hour"),
+    ("DELETE FROM rollups", None, "differ in calls, attempts, settled"),
 ]
 
 
