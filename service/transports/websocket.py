@@ -41,11 +41,17 @@ class WebSockets:
         self._pumps: set[Pump] = set()
         self._is_stopping = False
         self._emptied = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        parts.tokens.watch(self._look_soon)
 
     @property
     def open_count(self) -> int:
         """Say how many connections are open."""
         return len(self._pumps)
+
+    def count_of(self, client: str) -> int:
+        """Count the open connections of one client."""
+        return sum(pump.client == client for pump in self._pumps)
 
     def routes(self) -> list[web.RouteDef]:
         """List the two addresses."""
@@ -61,6 +67,15 @@ class WebSockets:
                 while self._pumps:
                     self._emptied.clear()
                     await self._emptied.wait()
+
+    def _look_soon(self) -> None:
+        """Let each pump look at its caller's token; may be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no connection is left
+            self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        for pump in tuple(self._pumps):
+            pump.look()
 
     async def _mcp(self, request: web.Request) -> web.StreamResponse:
         if not _wants_upgrade(request):
@@ -106,9 +121,10 @@ class WebSockets:
         pump = Pump(self._parts, _Socket(request, response, self._close_s), transport=TRANSPORT, caller=caller)
         self._pumps.add(pump)
         try:
-            # The goodbye may have been said while the upgrade was on its way.
+            # The goodbye may have been said, or the token revoked, while the upgrade was on its way.
             if self._is_stopping:
                 pump.goodbye()
+            pump.look()
             await pump.run()
         finally:
             self._pumps.discard(pump)

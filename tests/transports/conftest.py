@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from service.mcp.terms import Limits
+from service.serving.auth import Tokens
 from service.serving.limits import Connections
 from service.serving.ports import PumpTerms
 from service.transports.site import BoundedSite, listen, make_runner
@@ -74,10 +75,11 @@ def serving() -> Serving:
         close_s: float = 0.2,
         heartbeat_s: float = 20.0,
         extra: list[web.RouteDef] | None = None,
+        named: Tokens | None = None,
     ) -> AsyncIterator[Served]:
         calls, rejections, counted = FakeCalls(), Rejections(), connections or Counted()
         limits = Limits(frame_bytes_max=frame_bytes_max)
-        parts = make_parts(calls, rejections, token=token, terms=terms, limits=limits)
+        parts = make_parts(calls, rejections, token=token, terms=terms, limits=limits, named=named)
         async with no_task_left():
             sockets = WebSockets(parts, frame_bytes_max=frame_bytes_max, close_s=close_s, heartbeat_s=heartbeat_s)
             app = web.Application()
