@@ -25,7 +25,8 @@ from service.core.money import decimal_text
 from service.core.words import AttemptOutcome
 from service.environment import load
 from service.equipment import load_providers
-from service.ledger.reading import CallFilter, Reading
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import Reading
 from service.ledger.store import AttemptRow
 from service.mounting import Service
 
@@ -113,7 +114,7 @@ async def _demo(*, once: bool, port: int) -> int:
         environ = {
             "HOME": os.environ.get("HOME", str(folder)),
             "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
-            "EXAI_DATA_DIR": str(folder),
+            "EXAI_DATA_DIR": str(folder / "data"),
             "EXAI_PORT": str(port),
             **variables,
         }
@@ -124,7 +125,7 @@ async def _demo(*, once: bool, port: int) -> int:
         demo = Demo(http, service, books_url(variables))
         await demo.run()
         await service.calls.settled(_SETTLE_TIMEOUT_S)
-        reading = Reading(folder)
+        reading = Reading(settings.data_dir)
         stack.callback(reading.close)
         console.print(_receipts(reading, demo.labels, ids=console.width >= _PIPED_WIDTH))
         checks = await _checks(http, service, reading, spans, books_url(variables))

@@ -24,7 +24,8 @@ from service.core.ranges import RANGES
 from service.core.sheet import cell, sheet
 from service.core.spending import BY, Spending
 from service.ledger.account import account
-from service.ledger.reading import CallFilter, Reading
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import Reading
 
 _PIPED_WIDTH = 140
 _FIGURES = ("calls", "attempts", "tokens in", "cached", "tokens out", "reasoning", "spent", "held in doubt")

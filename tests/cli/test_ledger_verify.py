@@ -1,16 +1,47 @@
 """`exai ledger verify`: its exit status is its answer, and what cannot be read is told in a sentence."""
 
+import gzip
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from service.cli._main import FAILED, main
+from service.ledger.sources import BACKUP_CHECKPOINT, BACKUP_KEY
+from service.ledger.sqlite import FILE_NAME
+from tests.ledger.signing import Place
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
-def test_a_file_that_cannot_be_read(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Write a small signed log."""
+    made = Place(tmp_path / "data")
+    made.live(3)
+    return made
+
+
+def exported(place: Place, capfdbinary: pytest.CaptureFixture[bytes]) -> bytes:
+    """Export it."""
+    assert 0 == main(["ledger", "export", "--data-dir", str(place.folder)])
+    return capfdbinary.readouterr().out
+
+
+def told(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
+    """Verify; give the status and what was said as JSON."""
+    status = main(["ledger", "verify", "--format", "json", *words])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_folder_without_a_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is neither data folder nor backup."""
+    assert FAILED == main(["ledger", "verify", str(tmp_path)])
+    assert "holds no ledger" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is named, with what to do, and no traceback."""
-    assert FAILED == main(["ledger", "verify", str(tmp_path / name)])
+    assert FAILED == main(["ledger", "verify", str(tmp_path / "nowhere.jsonl")])
     said = capsys.readouterr().err
     assert "cannot be read" in said
     assert "exai ledger export" in said
@@ -40,3 +71,98 @@ def test_a_file_that_is_no_ledger(word: str, tmp_path: Path, capsys: pytest.Capt
     said = capsys.readouterr().err
     assert "ledger.sqlite3 cannot be read" in said
     assert "backup" in said
+
+
+def test_a_data_folder_is_whole(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """All that was checked is said, where the key came from, and what this cannot show."""
+    assert 0 == main(["ledger", "verify", "--data-dir", str(place.folder)])
+    said = capsys.readouterr().out
+    for words in (
+        f"13 entries of {place.origin}",
+        "hashes: indexes are contiguous",
+        "tree: ",
+        "grammar: ",
+        "tables: ",
+        "checkpoint: the first 13 entries are those that were signed",
+        f"key: {place.key} (found beside the log",
+        "Not shown by this: who owns the machine and the key",
+    ):
+        assert words in said
+
+
+def test_what_came_after_the_checkpoint_is_counted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Entries that nobody has signed yet are no fault, and not covered."""
+    place.live(2, first=4, signed=False)
+    status, found = told(["--data-dir", str(place.folder)], capsys)
+    assert (0, 22, 13, 9) == (status, found["entries"], found["covered"], found["not_covered"])
+
+
+def test_quick_stops_before_it_reads_what_entries_say(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hashes, tree and checkpoint alone."""
+    status, found = told(["--data-dir", str(place.folder), "--quick", "--key", place.key], capsys)
+    assert (0, ["hashes", "tree", "checkpoint"], True) == (status, found["checked"], found["key_given"])
+
+
+def test_an_export_is_verified_by_the_key_in_its_last_line_or_the_one_given(
+    place: Place, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Both as a file and compressed; a key may stand in a file of its own."""
+    plain, packed, key = tmp_path / "x.jsonl", tmp_path / "x.jsonl.gz", tmp_path / "key"
+    plain.write_bytes(exported(place, capfdbinary))
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    key.write_text(f"{place.key}\n")
+    for words, kind in (([str(plain)], "export"), ([str(packed), "--key", f"@{key}"], "archive")):
+        assert 0 == main(["ledger", "verify", "--format", "json", *words])
+        found = json.loads(capfdbinary.readouterr().out)
+        assert (kind, 13, 13, "--key" in words) == (
+            found["kind"],
+            found["entries"],
+            found["covered"],
+            found["key_given"],
+        )
+    packed.write_bytes(packed.read_bytes()[:-30])
+    assert FAILED == main(["ledger", "verify", str(packed)])
+    assert b"the file is damaged" in capfdbinary.readouterr().out
+
+
+def test_an_export_of_an_earlier_version_is_covered_by_nothing(
+    place: Place, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It has no last line: its entries are checked, it is said that nobody signed them; a key finds nothing."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(exported(place, capfdbinary).rpartition(b'{"checkpoint"')[0])
+    assert 0 == main(["ledger", "verify", str(path)])
+    assert b"checkpoint: none covers these entries" in capfdbinary.readouterr().out
+    assert FAILED == main(["ledger", "verify", str(path), "--key", place.key])
+    assert b"no checkpoint covers it" in capfdbinary.readouterr().out
+
+
+def test_a_backup_is_verified_by_what_is_in_it(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder holds checkpoint and key; the file in it may be named too."""
+    (place.folder / BACKUP_CHECKPOINT).write_text(place.note)
+    (place.folder / BACKUP_KEY).write_text(place.key + "\n")
+    shutil.rmtree(place.checkpoints.folder)
+    for path in (place.folder, place.folder / FILE_NAME):
+        status, found = told([str(path)], capsys)
+        assert (0, "store", 13) == (status, found["kind"], found["covered"])
+    (place.folder / BACKUP_KEY).unlink()
+    assert FAILED == main(["ledger", "verify", str(place.folder)])
+    assert "no public key to verify it with" in capsys.readouterr().out
+
+
+def test_another_data_folder_has_its_checkpoints_beside_it(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a start without a setting would have them; or where one says they are."""
+    assert 0 == told([str(place.folder)], capsys)[0]
+    moved = place.checkpoints.folder.rename(tmp_path / "elsewhere")
+    assert FAILED == told([str(place.folder)], capsys)[0]
+    assert 0 == told([str(place.folder), "--checkpoints-dir", str(moved)], capsys)[0]
+
+
+def test_a_key_that_is_none_is_refused(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a sentence, before anything is read."""
+    assert FAILED == main(["ledger", "verify", "--data-dir", str(place.folder), "--key", "abc"])
+    assert "--key is no public key" in capsys.readouterr().err
+    assert FAILED == main(["ledger", "verify", "--data-dir", str(place.folder), "--key", "@/nowhere"])
+    assert "cannot be read" in capsys.readouterr().err

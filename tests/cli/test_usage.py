@@ -15,6 +15,7 @@ from service.core.words import CostStatus, ZeroReason
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 from tests.rig import FixedDay
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ async def write(folder: Path, *calls: list[OfCall]) -> None:
     """Write calls in one epoch."""
     feed = Feed((), reread=lambda _first, _count: (), next_index=0)
     feed.start()
-    ledger = Ledger(SqliteStore(folder, new_origin="o"), feed, clock=FixedDay())
+    ledger = Ledger(Writer(SqliteStore(folder, new_origin="o")), feed, clock=FixedDay())
     await ledger.start({})
     for entries in calls:
         await ledger.append(*entries)
