@@ -25,6 +25,10 @@ ERROR_BODY_BYTES_MAX = 64 * 2**10
 _log = logging.getLogger(__name__)
 
 
+class NotIntendedError(AssertionError):
+    """A request was about to be sent whose intent is not durable: a fault of ours. Nothing is sent."""
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended, what was read of its answer, and whether text of it has reached the client."""
 
@@ -80,6 +84,7 @@ class Attempting:
         """Make the intent durable, send, read, and note the end.
 
         Raises:
+            BudgetStopError: a budget does not allow it; nothing was sent.
             NotRecordedError: the intent could not be made durable; nothing was sent.
         """
         await self._journal.intend(self._intent)
@@ -152,6 +157,7 @@ class Attempting:
         try:
             if self._stopped is not None:
                 return self._interrupted(self._stopped)
+            self._assert_intended()
             await self._wire.exchange(self._route.wallet, self._prepared, self)
         except (UnsentError, LostError) as failure:
             return failure
@@ -166,6 +172,11 @@ class Attempting:
         finally:
             self._task = None
         return None
+
+    def _assert_intended(self) -> None:
+        """Look once more, in production too: this room's promise is kept here or nowhere."""
+        if not self._journal.admits(self._intent.attempt_id):
+            raise NotIntendedError(self._intent.attempt_id)
 
     def _judge(self, failure: UnsentError | LostError | None) -> tuple[Answer, End]:
         try:

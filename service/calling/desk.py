@@ -14,7 +14,7 @@ from service.calling.retry import RetryPolicy
 from service.calling.routing import Route, Router
 from service.calling.wire import Wire
 from service.core import pricing
-from service.core.budget import input_tokens_max
+from service.core.bounds import input_tokens_max
 from service.core.entries import IntentEntry, SettlementEntry
 from service.core.shapes import Ask, Clock, Completion
 from service.core.words import DoubtCause

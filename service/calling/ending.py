@@ -14,7 +14,7 @@ from service.calling.connection import LostError
 from service.calling.routing import Route
 from service.calling.wire import UnsentError
 from service.core import pricing
-from service.core.budget import ESTIMATE_METHOD, estimated_tokens
+from service.core.bounds import ESTIMATE_METHOD, estimated_tokens
 from service.core.entries import (
     DoubtEntry,
     End,

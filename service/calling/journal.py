@@ -53,10 +53,17 @@ class Journal:
         """Number an intent and make it durable. Only after this may its request be sent.
 
         Raises:
+            BudgetStopError: a budget does not allow it; what went before it is written with what follows.
             NotRecordedError: it could not be made durable.
         """
         await self._turn()
         await self._write(msgspec.structs.replace(intent, number=self.intents + 1))
+
+    def admits(self, attempt_id: str) -> bool:
+        """Say whether an attempt's intent is durable and its end is not: only then may its request be sent."""
+        return self.record is not None and any(
+            attempt.intent.attempt_id == attempt_id for attempt in self.record.open_attempts
+        )
 
     def accept(self, entry: AcceptedEntry) -> None:
         """Note that headers arrived; nobody waits for it."""
@@ -73,7 +80,11 @@ class Journal:
             NotRecordedError: it could not be made durable.
         """
         await self._turn()
-        return await self._write(answer)
+        record = await self._write(answer)
+        # Asserted in production too: what leaves is closed, with every attempt ended.
+        if record.answer is None or record.open_attempts:
+            raise NotRecordedError(f"tool call {self.opened.tool_call_id} was answered and is not closed")
+        return record
 
     def abandon(self, answer: AnswerEntry) -> None:
         """Note the end of a call whose answer found no room and does not leave; written when there is some."""

@@ -107,13 +107,18 @@ OPENING_TOO_LATE: Events = (
 )
 
 
-class ToolFault(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a tool call failed, for a program (`code`, `retryable`) and for a person."""
+class ToolFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a tool call failed, for a program (`code`, `retryable`) and for a person.
+
+    Attributes:
+        resets_at: UTC text of when a budget that stopped the call begins anew; left out where nothing does.
+    """
 
     code: str
     message: str
     retryable: bool
     remedy: str
+    resets_at: str | None = None
 
 
 class ProtocolFault(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,13 +130,18 @@ class ProtocolFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a tool call, before any protocol has dressed it. All parts are plain JSON values."""
+    """The end of a tool call, before any protocol has dressed it. All parts are plain JSON values.
+
+    Attributes:
+        replay: which earlier call this is the answer of, when it was not worked out now.
+    """
 
     content: tuple[str, ...] = ()
     is_error: bool = False
     structured: dict[str, Any] | None = None
     error: ToolFault | None = None
     receipt: dict[str, Any] | None = None
+    replay: dict[str, Any] | None = None
     protocol_error: ProtocolFault | None = None
 
 

@@ -9,6 +9,7 @@ from service.mcp.frames import dump
 from service.mcp.jsonrpc import error_frame, result_frame
 
 RECEIPT_KEY = "exai/receipt"
+REPLAY_KEY = "exai/idempotent_replay"
 
 
 def render_reply(request_id: RequestId, reply: ToolReply) -> bytes:
@@ -37,6 +38,7 @@ def _result(reply: ToolReply) -> dict[str, Any]:
         result["structuredContent"] = {**(reply.structured or {}), "error": msgspec.to_builtins(reply.error)}
     elif reply.structured is not None:
         result["structuredContent"] = reply.structured
-    if reply.receipt is not None:
-        result["_meta"] = {RECEIPT_KEY: reply.receipt}
+    meta = {RECEIPT_KEY: reply.receipt, REPLAY_KEY: reply.replay}
+    if known := {name: value for name, value in meta.items() if value is not None}:
+        result["_meta"] = known
     return result

@@ -34,9 +34,15 @@ from service.mcp.jsonrpc import (
     result_frame,
 )
 from service.mcp.results import render_reply
-from service.mcp.terms import Limits, Server
+from service.mcp.terms import KEY_CHARS_MAX, KEY_LIFETIME_S, KEY_META, Limits, Server
 
 METHODS = frozenset(("initialize", "ping", "tools/list", "tools/call"))
+_CAPABILITIES: dict[str, Any] = {
+    "tools": {"listChanged": False},
+    "experimental": {
+        "exai/idempotency": {"meta": KEY_META, "charsMax": KEY_CHARS_MAX, "lifetimeSeconds": KEY_LIFETIME_S}
+    },
+}
 
 
 class State(Enum):
@@ -150,7 +156,7 @@ class Session:
         server = self._server
         introduction: dict[str, Any] = {
             "protocolVersion": self.protocol,
-            "capabilities": {"tools": {"listChanged": False}},
+            "capabilities": _CAPABILITIES,
             "serverInfo": {"name": server.name, "title": server.title, "version": server.version},
         }
         return introduction | ({"instructions": server.instructions} if server.instructions else {})

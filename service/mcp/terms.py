@@ -3,6 +3,11 @@
 import msgspec
 
 MIB = 1024 * 1024
+KEY_META = "exai/idempotency_key"
+"""Where a tools/call carries, in `_meta`, the client's wish that equal requests be paid once."""
+KEY_CHARS_MAX = 255
+KEY_LIFETIME_S = 24 * 3600
+"""How long a key is bound to its first request."""
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):

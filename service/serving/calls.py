@@ -8,23 +8,25 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from service.calling.desk import CallDesk, Counter
 from service.calling.journal import Journal
-from service.core.entries import AnswerEntry
+from service.core.entries import AnswerEntry, ToolCallEntry
 from service.core.receipt import page_url, receipt
 from service.core.record import ToolCall
 from service.core.shapes import Books, Clock, Desk, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
-from service.core.words import DoubtCause
+from service.core.words import DoubtCause, ZeroReason
 from service.errors import (
+    AnswerLostError,
     CallCancelledError,
     CallError,
     CallInterruptedError,
     ExaiError,
+    InvalidArgumentsError,
     NotRecordedError,
     OverCapacityError,
 )
@@ -32,8 +34,12 @@ from service.ledger.ledger import Ledger
 from service.mcp.events import CallTool, ToolReply
 from service.serving.admission import Admission
 from service.serving.auth import Caller
+from service.serving.idempotency import Claim, Keys
 from service.serving.limits import Gate
 from service.serving.problems import known, outcome, refusal, zero_reason
+from service.serving.repeats import Ended, wish
+
+_Found = TypeVar("_Found")
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +62,8 @@ class ToolCallRun:
             if self._interruptible:
                 self.task.cancel()
 
-    async def interruptible(self, work: Coroutine[Any, Any, ToolResult]) -> ToolResult:
-        """Await the tool's work, the only part of a call that a cancel may interrupt.
+    async def interruptible(self, work: Coroutine[Any, Any, _Found]) -> _Found:
+        """Await what a cancel may interrupt: the tool's work, or the wait for another call's end.
 
         Raises:
             CallCancelledError: it was cancelled.
@@ -93,6 +99,7 @@ class ToolCalls:
         tools: by name.
         books: opens the ledger's sums for a caller, as far as it may see them.
         console_url: where receipts are shown, without a slash at the end.
+        keys: the clients' idempotency keys; without it a call that brings one is refused.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class ToolCalls:
         entropy: Callable[[int], bytes],
         books: Callable[[Caller], Books],
         console_url: str,
+        keys: Keys | None = None,
     ) -> None:
         self._admission = Admission(tools, entropy=entropy)
         self._ledger = ledger
@@ -115,6 +123,7 @@ class ToolCalls:
         self._entropy = entropy
         self._books = books
         self._console_url = console_url
+        self._keys = keys
         self._running: set[ToolCallRun] = set()
         self._stopping = False
 
@@ -153,12 +162,15 @@ class ToolCalls:
         if self._stopping:
             raise OverCapacityError("the service is stopping", remedy="Connect again in a moment.")
         tool = self._admission.tool(call, caller)
+        asked = wish(call)
+        if asked is not None and self._keys is None:
+            raise InvalidArgumentsError("idempotency keys are not taken here", remedy="Ask without a key.")
         with ExitStack() as place:
             place.enter_context(self._gate.enter(session=session, client=caller.name))
             opened, salt = self._admission.opened(
                 call, caller, session=session, transport=transport, protocol=protocol
             )
-            journal = Journal(self._ledger, opened, salt=salt)
+            claim = self._keys.claim(opened, asked) if self._keys and asked else None
             kept = place.pop_all()
 
         def deed(desk: Desk) -> Coroutine[Any, Any, ToolResult]:
@@ -166,7 +178,11 @@ class ToolCalls:
 
         async def work(run: ToolCallRun) -> None:
             with kept:
-                reply = await self._reply(journal, self._run(run, deed, journal))
+                if claim is None:
+                    journal = Journal(self._ledger, opened, salt=salt)
+                    reply = await self._reply(journal, self._run(run, deed, journal))
+                else:
+                    reply = await self._once(run, deed, claim, opened, salt)
             self._running.discard(run)
             if not run.done.done():  # whoever waited for it without a shield has cancelled it
                 run.done.set_result(reply)
@@ -186,6 +202,36 @@ class ToolCalls:
         if tasks:
             await asyncio.wait(tasks)
         await asyncio.sleep(0)  # an answer that has just come is passed on in the loop's next turn
+
+    async def _once(
+        self,
+        run: ToolCallRun,
+        deed: Callable[[Desk], Coroutine[Any, Any, ToolResult]],
+        claim: Claim,
+        opened: ToolCallEntry,
+        salt: bytes,
+    ) -> ToolReply:
+        """Run a call that has a key if it is the key's original; else give it what became of that."""
+        began_ns = self._clock.monotonic_ns()
+        with claim:
+            end = await self._earlier(run, claim, opened.tool_call_id)
+            journal = Journal(self._ledger, claim.signed(end), salt=salt)
+            if end is None:
+                reply = await self._reply(journal, self._run(run, deed, journal))
+                await claim.land(journal.record, reply)
+                return reply
+        return await self._reply(journal, self._close(journal, end, began_ns))
+
+    async def _earlier(self, run: ToolCallRun, claim: Claim, tool_call_id: str) -> Ended | ExaiError | None:
+        """Find out how the key's original ended; None if this is it. A cancel ends only the wait for another."""
+        try:
+            joined = None if claim.is_first else await run.interruptible(claim.joined())
+            return joined or await claim.earlier()
+        except Exception as raised:  # noqa: BLE001 - whatever is wrong with the past, this call must be closed
+            end = known(raised, tool_call_id)
+            if end is not raised:
+                _log.exception("an idempotency key failed", extra={"tool_call_id": tool_call_id})
+            return end
 
     async def _reply(self, journal: Journal, running: Awaitable[ToolReply]) -> ToolReply:
         """Wait for a call's reply. Whatever goes wrong, one comes."""
@@ -224,7 +270,7 @@ class ToolCalls:
         deed: Callable[[Desk], Coroutine[Any, Any, ToolResult]],
         journal: Journal,
     ) -> ToolReply:
-        """Run the tool, close the call, and dress its end."""
+        """Run the tool and close the call."""
         began_ns = self._clock.monotonic_ns()
         end: ToolResult | ExaiError
         try:
@@ -234,20 +280,42 @@ class ToolCalls:
             end = known(raised, journal.opened.tool_call_id)
             if end is not raised:
                 _log.exception("a tool failed", extra={"tool_call_id": journal.opened.tool_call_id})
+        return await self._close(journal, end, began_ns)
+
+    async def _close(self, journal: Journal, end: ToolResult | Ended | ExaiError, began_ns: int) -> ToolReply:
+        """Close the call, and dress its end."""
         took_us = (self._clock.monotonic_ns() - began_ns) // NS_PER_US
         record = await journal.close(self._answer(journal, end, took_us))
         shown = self._receipt(record, journal)
         if isinstance(end, ExaiError):
             return refusal(end, shown)
+        if isinstance(end, Ended):
+            return end.again(shown, self._console_url)
         return ToolReply(content=(end.text,), structured=end.structured, receipt=shown)
 
     def _receipt(self, record: ToolCall, journal: Journal) -> dict[str, Any]:
         as_of = utc_text(self._clock.now_ns())
-        told = receipt(record, as_of=as_of, console_url=self._console_url, salt=journal.salt.hex())
+        told = receipt(
+            record,
+            as_of=as_of,
+            console_url=self._console_url,
+            salt=journal.salt.hex(),
+            checkpoint=self._ledger.checkpoint,
+        )
         shown: dict[str, Any] = msgspec.to_builtins(told)
         return shown
 
-    def _answer(self, journal: Journal, end: ToolResult | ExaiError, took_us: int) -> AnswerEntry:
+    def _answer(self, journal: Journal, end: ToolResult | Ended | ExaiError, took_us: int) -> AnswerEntry:
+        if isinstance(end, Ended):
+            return AnswerEntry(
+                tool_call_id=journal.opened.tool_call_id,
+                outcome=end.outcome,
+                zero_reason=ZeroReason.IDEMPOTENT_REPLAY,
+                error_code=end.error_code,
+                response=None if end.reply.is_error else journal.committed("".join(end.reply.content).encode()),
+                duration_us=took_us,
+                replay_of=end.tool_call_id,
+            )
         error, response = None, None
         if isinstance(end, ExaiError):
             error = end
@@ -260,4 +328,5 @@ class ToolCalls:
             error_code=error.code if error else None,
             response=response,
             duration_us=took_us,
+            replay_of=end.replay_of if isinstance(end, AnswerLostError) else None,
         )

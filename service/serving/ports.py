@@ -17,9 +17,10 @@ from service.serving.quiet import QuietLog
 
 FRAME_RATE = "frame_rate"
 SLOW_READER = "slow_reader"
+LAPSED = "token_lapsed"
 ADMISSION = "admission"
 REJECTIONS = frozenset(
-    (*RejectReason, FRAME_RATE, SLOW_READER, OverCapacityError.code, InvalidArgumentsError.code, ADMISSION)
+    (*RejectReason, FRAME_RATE, SLOW_READER, LAPSED, OverCapacityError.code, InvalidArgumentsError.code, ADMISSION)
 )
 """Every word that `count_rejection` may be given; fit for a metric's label."""
 

@@ -5,8 +5,10 @@ from typing import Any
 from service.core.words import ToolOutcome, VerdictWord, ZeroReason
 from service.errors import (
     AdmissionError,
+    BudgetStopError,
     CallCancelledError,
     ExaiError,
+    IdempotencyConflictError,
     InternalError,
     InvalidArgumentsError,
     NoWalletError,
@@ -17,14 +19,18 @@ from service.mcp.events import ToolFault, ToolReply
 
 _OUTCOMES: tuple[tuple[type[ExaiError], ToolOutcome], ...] = (
     (InvalidArgumentsError, ToolOutcome.TOOL_ERROR),
+    (IdempotencyConflictError, ToolOutcome.TOOL_ERROR),
     (UnknownModelError, ToolOutcome.TOOL_ERROR),
     (ProviderRefusedError, ToolOutcome.REFUSED),
+    (BudgetStopError, ToolOutcome.BUDGET),
     (CallCancelledError, ToolOutcome.CANCELLED),
 )
 _ZERO_REASONS: tuple[tuple[type[ExaiError], ZeroReason], ...] = (
     (InvalidArgumentsError, ZeroReason.INVALID_ARGUMENTS),
+    (IdempotencyConflictError, ZeroReason.INVALID_ARGUMENTS),
     (UnknownModelError, ZeroReason.INVALID_ARGUMENTS),
     (NoWalletError, ZeroReason.NO_WALLET),
+    (BudgetStopError, ZeroReason.BUDGET_STOP),
     (CallCancelledError, ZeroReason.CANCELLED),
 )
 
@@ -66,6 +72,12 @@ def refusal(error: ExaiError, receipt: dict[str, Any] | None = None) -> ToolRepl
     return ToolReply(
         content=("\n".join(filter(None, said)),),
         is_error=True,
-        error=ToolFault(code=error.code, message=error.message, retryable=error.retryable, remedy=error.remedy),
+        error=ToolFault(
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            remedy=error.remedy,
+            resets_at=error.resets_at if isinstance(error, BudgetStopError) else None,
+        ),
         receipt=receipt,
     )

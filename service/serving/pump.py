@@ -38,6 +38,7 @@ from service.serving.outbox import Outbox
 from service.serving.ports import (
     ADMISSION,
     FRAME_RATE,
+    LAPSED,
     REJECTIONS,
     SLOW_READER,
     Duplex,
@@ -114,6 +115,17 @@ class Pump:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._duplex.close(ending.code, ending.reason)
+
+    @property
+    def client(self) -> str | None:
+        """Name who is served; None until somebody was recognised."""
+        return None if self._caller is None else self._caller.name
+
+    def look(self) -> None:
+        """Close if the caller's token was revoked or has expired. Calls in flight run on."""
+        lapse = None if self._caller is None else self._parts.tokens.lapse(self._caller)
+        if lapse is not None:
+            self._drop(LAPSED, _Ending(_POLICY, lapse, flush=True))
 
     def goodbye(self) -> None:
         """Send what waits, then close: the service is stopping. Calls in flight run on."""
@@ -217,6 +229,9 @@ class Pump:
         conversation, caller = self._conversation, self._caller
         if conversation is None or caller is None:
             return
+        self.look()
+        if self._ended.done():
+            return
         call = _InFlight(event.request_id)
         try:
             call.running = self._parts.calls.begin(
@@ -277,6 +292,7 @@ class Pump:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._parts.terms.heartbeat_s)
+            self.look()
             for call in self._in_flight.values():
                 self._queue_progress(call)
 

@@ -210,3 +210,21 @@ async def test_not_recorded(lab: Rig) -> None:
     with pytest.raises(NotRecordedError):
         await asyncio.wait_for(attempting(lab, journal, wire).run(), WAIT_S)
     assert not wire.reached.is_set()
+
+
+async def test_nothing_is_sent_without_a_durable_intent(
+    lab: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Should an intent ever not be durable when its request is due, that is not sent, and the log says so."""
+
+    async def forget(_journal: Journal, _intent: IntentEntry) -> None:
+        """Write nothing."""
+
+    monkeypatch.setattr(Journal, "intend", forget)
+    with caplog.at_level(logging.ERROR):
+        ended = await attempting(lab, lab.journal(), Played("connected", 200, BODY)).run()
+    assert isinstance(ended.entry, UnsentEntry)
+    assert ended.entry.timing.connected_us is None
+    assert UnsentReason.SERVICE_FAILED == ended.entry.reason
+    assert "NotIntendedError" in ended.entry.message
+    assert "an attempt failed" in caplog.text

@@ -172,3 +172,28 @@ async def test_salts(lab: Rig) -> None:
     """What is committed to can be shown by whoever has the salt."""
     journal = lab.journal()
     assert commitment(journal.salt, b"a short text") == journal.committed(b"a short text")
+
+
+async def test_only_an_open_attempt_may_be_sent(call: Call, lab: Rig, made: "Made") -> None:
+    """An attempt is admitted when its intent is durable and until its end is, no other one ever."""
+    admits = [call.journal.admits(made.attempt_id())]
+    await call.intend()
+    admits += [call.journal.admits(made.attempt_id()), call.journal.admits(made.attempt_id(2))]
+    call.settle()
+    await call.close()
+    admits.append(call.journal.admits(made.attempt_id()))
+    assert [False, True, False, False] == admits
+    assert ("settlement", "answer") == lab.store.commits[-1]
+
+
+async def test_an_answer_that_closes_nothing_does_not_leave(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the ledger gives back must be a closed call; anything else is a fault that must not be passed on."""
+    await call.intend()
+    left_open = call.journal.record
+
+    async def pretend(_journal: Journal, _entry: AnswerEntry) -> ToolCall | None:
+        return left_open
+
+    monkeypatch.setattr(Journal, "_write", pretend)
+    with pytest.raises(NotRecordedError, match="answered and is not closed"):
+        await call.close()

@@ -23,6 +23,14 @@ MCP_CASES: list[tuple[ToolReply, dict[str, Any]]] = [
             "_meta": {"exai/receipt": RECEIPT},
         },
     ),
+    (
+        ToolReply(content=("a",), receipt=RECEIPT, replay={"tool_call_id": "c0"}),
+        {
+            "content": [{"type": "text", "text": "a"}],
+            "isError": False,
+            "_meta": {"exai/receipt": RECEIPT, "exai/idempotent_replay": {"tool_call_id": "c0"}},
+        },
+    ),
     (ToolReply(), {"content": [], "isError": False}),
     (
         ToolReply(error=FAULT, receipt=RECEIPT),

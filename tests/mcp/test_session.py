@@ -54,7 +54,12 @@ def test_initialize_agrees_on_a_revision(
     (reply,) = sent(events)
     expected = {
         "protocolVersion": agreed,
-        "capabilities": {"tools": {"listChanged": False}},
+        "capabilities": {
+            "tools": {"listChanged": False},
+            "experimental": {
+                "exai/idempotency": {"meta": "exai/idempotency_key", "charsMax": 255, "lifetimeSeconds": 86400}
+            },
+        },
         "serverInfo": {"name": "exai", "title": "EXAI", "version": "0.1.0"},
         "instructions": "Be brief.",
     }

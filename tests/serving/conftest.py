@@ -1,17 +1,20 @@
-"""A pump at work on a connection in memory, and whatever the test needs to look at."""
+"""A pump at work on a connection in memory, and services that start again over one ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from service.mcp.terms import Limits
-from service.serving.auth import LOCAL, Caller
+from service.serving.auth import LOCAL, Caller, Tokens
 from service.serving.ports import PumpTerms
 from service.serving.pump import Pump
+from tests.rig import Rig, rig
 from tests.serving.doubles import INITIALIZE, WAIT_S, FakeCalls, FakeDuplex, Rejections, make_parts, no_task_left
+from tests.serving.keyed import Start, Starts, starts_over
 
 
 class Pumped(msgspec.Struct):
@@ -49,9 +52,10 @@ def pumping() -> Pumping:
         caller: Caller | None = LOCAL,
         terms: PumpTerms | None = None,
         limits: Limits | None = None,
+        named: Tokens | None = None,
     ) -> AsyncIterator[Pumped]:
         calls, duplex, rejections = FakeCalls(), FakeDuplex(), Rejections()
-        parts = make_parts(calls, rejections, token=token, terms=terms, limits=limits)
+        parts = make_parts(calls, rejections, token=token, terms=terms, limits=limits, named=named)
         pump = Pump(parts, duplex, transport="memory", caller=caller)
         async with no_task_left():
             pumped = Pumped(pump, duplex, calls, rejections, asyncio.create_task(pump.run()))
@@ -62,3 +66,23 @@ def pumping() -> Pumping:
                 await pumped.running
 
     return run
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Rig]:
+    """A ledger in memory, and the simulator."""
+    async with rig() as made:
+        yield made
+
+
+@pytest.fixture
+async def starts(lab: Rig, tmp_path: Path) -> AsyncIterator[Starts]:
+    """Starts of services over one ledger."""
+    async with starts_over(lab, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def start(starts: Starts) -> Start:
+    """The first start."""
+    return await starts.start()

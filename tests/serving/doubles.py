@@ -185,6 +185,7 @@ def make_parts(
     token: str | None = None,
     terms: PumpTerms | None = None,
     limits: Limits | None = None,
+    named: Tokens | None = None,
 ) -> Parts:
     """Put the parts of a pump together around real conversations."""
     ids = count(1)
@@ -199,7 +200,7 @@ def make_parts(
     )
     return Parts(
         calls=calls,
-        tokens=Tokens(Secret(token) if token else None),
+        tokens=named or Tokens(Secret(token) if token else None),
         open_conversation=opener,
         refusal=refusal,
         count_rejection=rejections.count,

@@ -17,12 +17,14 @@ from service.core.shapes import Books, Desk, Tool, ToolResult
 from service.mcp.events import CallTool, ToolReply
 from service.serving.auth import DEFAULT, Caller
 from service.serving.calls import ToolCallRun, ToolCalls
+from service.serving.idempotency import Keys
 from service.serving.limits import Gate
 from service.tools.chat import TOOL as CHAT
 from tests.rig import KEY, WAIT_S, FixedDay, Rig, rig
 
 RECEIPT = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(schema())))
 Deed = Callable[[Desk], Any]
+CONSOLE = "http://127.0.0.1:8079"
 
 
 class Scripted:
@@ -81,14 +83,27 @@ class Service:
     calls: ToolCalls
     scripted: Scripted
 
-    def begin(self, tool: str = "chat", on_text: Callable[[str], None] | None = None, **given: Any) -> ToolCallRun:  # noqa: ANN401 - any argument
+    def begin(
+        self,
+        tool: str = "chat",
+        on_text: Callable[[str], None] | None = None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        caller: Caller = DEFAULT,
+        **given: Any,  # noqa: ANN401 - any argument
+    ) -> ToolCallRun:
         """Begin a call."""
         arguments = {"prompt": "hi", **given} if tool == "chat" else given
         call = CallTool(
-            request_id=1, name=tool, arguments=arguments, meta={}, progress_token=None, wants_text=False
+            request_id=1,
+            name=tool,
+            arguments=arguments,
+            meta=dict(meta or {}),
+            progress_token=None,
+            wants_text=False,
         )
         return self.calls.begin(
-            call, caller=DEFAULT, session="s-1", transport="http", protocol="2025-11-25", on_text=on_text
+            call, caller=caller, session="s-1", transport="http", protocol="2025-11-25", on_text=on_text
         )
 
     async def reply(self, tool: str = "chat", **given: Any) -> ToolReply:  # noqa: ANN401 - any argument
@@ -104,22 +119,29 @@ class Service:
 @asynccontextmanager
 async def serving(key: str = KEY, **limits: int) -> AsyncIterator[Service]:
     """Put a service up."""
-    async with rig(key=key) as lab:
-        scripted = Scripted()
-        tools: dict[str, Tool] = {"chat": CHAT, "scripted": scripted}
-        calls = ToolCalls(
-            tools,
-            ledger=lab.ledger,
-            counter=lab.counter,
-            gate=Gate(**limits),
-            clock=FixedDay(),
-            entropy=secrets.token_bytes,
-            books=NoBooks,
-            console_url="http://127.0.0.1:8079",
-        )
-        yield Service(lab, calls, scripted)
-        await asyncio.wait_for(calls.drain(0), WAIT_S)
-        assert 0 == calls.open
+    async with rig(key=key) as lab, serving_over(lab, None, **limits) as service:
+        yield service
+
+
+@asynccontextmanager
+async def serving_over(lab: Rig, keys: Keys | None = None, **limits: int) -> AsyncIterator[Service]:
+    """Put a service up over a rig."""
+    scripted = Scripted()
+    tools: dict[str, Tool] = {"chat": CHAT, "scripted": scripted}
+    calls = ToolCalls(
+        tools,
+        ledger=lab.ledger,
+        counter=lab.counter,
+        gate=Gate(**limits),
+        clock=FixedDay(),
+        entropy=secrets.token_bytes,
+        books=NoBooks,
+        console_url=CONSOLE,
+        keys=keys,
+    )
+    yield Service(lab, calls, scripted)
+    await asyncio.wait_for(calls.drain(0), WAIT_S)
+    assert 0 == calls.open
 
 
 def checked(reply: ToolReply) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 from service.serving.auth import DEFAULT, LOCAL, Caller
 from service.serving.books import ReadBooks
 from tests.rig import WAIT_S, FixedDay
@@ -27,7 +28,7 @@ async def test_a_caller_sees_what_it_may(
     """Another client's calls are in nobody's sums but the local owner's."""
     feed = Feed((), reread=lambda _first, _count: (), next_index=0)
     feed.start()
-    ledger = Ledger(SqliteStore(tmp_path, new_origin="o"), feed, clock=FixedDay())
+    ledger = Ledger(Writer(SqliteStore(tmp_path, new_origin="o")), feed, clock=FixedDay())
     await ledger.start({})
     for number, client in enumerate(("default", "local", "somebody")):
         of: dict[str, Any] = {"tool_call_id": f"{number:032x}"}

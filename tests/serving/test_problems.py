@@ -1,5 +1,6 @@
 """Problems: one map from errors to outcomes, zero reasons and replies; every error of the family is in it."""
 
+import msgspec
 import pytest
 
 from service import errors
@@ -9,8 +10,10 @@ from service.serving.problems import known, outcome, refusal, zero_reason
 
 MAP: list[tuple[type[ExaiError], ToolOutcome, ZeroReason]] = [
     (errors.InvalidArgumentsError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
+    (errors.IdempotencyConflictError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
     (errors.UnknownModelError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
     (errors.NoWalletError, ToolOutcome.FAILED, ZeroReason.NO_WALLET),
+    (errors.BudgetStopError, ToolOutcome.BUDGET, ZeroReason.BUDGET_STOP),
     (errors.ProviderUnreachableError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
     (errors.CallCancelledError, ToolOutcome.CANCELLED, ZeroReason.CANCELLED),
     (errors.CallInterruptedError, ToolOutcome.FAILED, ZeroReason.UNAVAILABLE),
@@ -28,7 +31,7 @@ def test_map(kind: type[ExaiError], ended: ToolOutcome, reason: ZeroReason) -> N
 
 def test_map_is_complete() -> None:
     """Every error that a call can end with is judged: those that need more than a message are judged below."""
-    with_arguments = {errors.ProviderRefusedError, errors.AttemptInDoubtError}
+    with_arguments = {errors.ProviderRefusedError, errors.AttemptInDoubtError, errors.AnswerLostError}
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CallError)}
     assert kinds - {CallError} - with_arguments == {kind for kind, _, _ in MAP}
 
@@ -38,6 +41,12 @@ def test_refused_and_in_doubt() -> None:
     refused = ProviderRefusedError("no", reason="overloaded", status=503, retryable=True)
     doubt = errors.AttemptInDoubtError("lost", cause="stream_cut")
     assert (ToolOutcome.REFUSED, ToolOutcome.FAILED) == (outcome(refused), outcome(doubt))
+
+
+def test_answer_lost() -> None:
+    """A repetition whose answer is lost failed, for the service could not do what it was asked."""
+    lost = errors.AnswerLostError("gone", replay_of="c1")
+    assert (ToolOutcome.FAILED, ZeroReason.UNAVAILABLE) == (outcome(lost), zero_reason(lost))
 
 
 def test_success() -> None:
@@ -82,3 +91,16 @@ def test_refusal_before_admission() -> None:
     reply = refusal(UnauthorizedError("who are you?"))
     assert ("who are you?\nNothing was sent to a provider.",) == reply.content
     assert reply.receipt is None
+
+
+def test_a_budget_s_stop_says_when_it_begins_anew() -> None:
+    """Programs get the time; errors that nothing resets say nothing of it."""
+    stop = errors.BudgetStopError("too much", resets_at="2026-11-23T00:00:00.000000Z", retryable=True)
+    assert {
+        "code": "budget",
+        "message": "too much",
+        "retryable": True,
+        "remedy": "",
+        "resets_at": "2026-11-23T00:00:00.000000Z",
+    } == msgspec.to_builtins(refusal(stop).error)
+    assert "resets_at" not in msgspec.to_builtins(refusal(errors.NoWalletError("no key")).error)
