@@ -7,54 +7,46 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import apsw
 from aiohttp import web
 
-from console.live import Live
-from otel.collector import destination
-from otel.counts import unbalanced
-from otel.exporting import ExportQueue, ExportState
-from otel.listening import MetricsListener, SpanListener
-from otel.metrics import Labels, Metrics
-from otel.sending import HttpSender
+from otel.metrics import Labels
 from otel.series import SIMULATED
-from otel.source import source
 from service import VERSION
+from service.actions._action import Stand, load_actions
 from service.calling.desk import Counter
 from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
-from service.checks import own
-from service.checks.watching import watched
-from service.clock import SystemClock, refuse_absurd, refuse_step_back
+from service.clock import SystemClock, refuse_absurd
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider, Tool
 from service.core.wallet import Wallet
 from service.entropy import Entropy
-from service.equipment import load_providers, load_tools, open_wallets
-from service.ledger.feed import Feed
-from service.ledger.ledger import Ledger
-from service.ledger.reading import CallFilter, Reading
-from service.ledger.sqlite import SqliteStore
+from service.equipment import load_providers, load_tools, open_budgets, open_wallets
+from service.ledger.limiting import follow_file
+from service.ledger.working import Working, swept
 from service.mcp.catalogue import catalogue_of
 from service.mcp.opening import open_conversation
 from service.mcp.terms import Limits, Server
-from service.mounting import MAIN, MOVABLE, Kept, Numbers, Service, mount
+from service.mounting import MAIN, MOVABLE, Numbers, Service, mount
 from service.pricelist import load_prices
+from service.recording import recording
 from service.serving.auth import Tokens
 from service.serving.books import ReadBooks
 from service.serving.calls import ToolCalls
+from service.serving.idempotency import Keys
 from service.serving.limits import Connections, Gate
 from service.serving.ports import REJECTIONS, Parts
 from service.serving.problems import refusal
 from service.settings import Settings
+from service.transports.control import controlled
 from service.transports.site import BoundedSite, listen, make_runner
 from service.transports.websocket import WebSockets
-from service.web import health
 from service.web.guard import REASONS as GUARD_REASONS
 from service.web.guard import guard
 from service.web.hosts import Hosts
@@ -62,9 +54,9 @@ from service.web.problems import problems
 
 INSTRUCTIONS = (
     "Tools here ask GLM or Kimi. Every answer carries a receipt under _meta['exai/receipt']: which provider was"
-    " asked, what it metered, what it cost, and a URL where a person can check it."
+    " asked, what it metered, what it cost, and a URL where a person can check it. To repeat a request without"
+    " paying twice, send the same _meta['exai/idempotency_key'] with it."
 )
-EXPORT_CLOSE_S = 2.0
 _ID_BYTES = 16
 
 _log = logging.getLogger(__name__)
@@ -88,41 +80,42 @@ async def running(
     refuse_absurd(clock.now_ns())
     offered, known = load_tools(), load_providers()
     prices, wallets = load_prices(settings.prices), open_wallets(settings, known)
+    stated, actions = open_budgets(settings, wallets, known), load_actions()
     async with AsyncExitStack() as stack:
         listeners = _listen(settings, stack)  # first: a port that is taken must not cost an epoch
         ports = {part: int(listener.getsockname()[1]) for part, listener in listeners.items()}
         url, console_url = settings.url(ports[MAIN]), settings.url(ports.get("console", ports[MAIN]))
         stopped = asyncio.Event()
         labels = _labels(offered, known, prices, wallets)
-        kept = await _keep(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
+        kept = await recording(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
+        await follow_file(kept.ledger, kept.reading, stated.budgets, warnings=stated.warnings)
         wire = Wire(_deadlines(settings), body_bytes_max=settings.body_bytes_max)
         stack.push_async_callback(wire.close)
         entropy = Entropy(os.urandom)
-        counter = Counter(
-            router=Router(known, wallets, prices),
-            wire=wire,
-            clock=clock,
-            entropy=entropy,
-            retry=RetryPolicy(attempts_max=settings.attempts_max),
-            max_output_tokens=settings.max_output_tokens,
-        )
         calls = ToolCalls(
             offered,
             ledger=kept.ledger,
-            counter=counter,
+            counter=Counter(
+                router=Router(known, wallets, prices),
+                wire=wire,
+                clock=clock,
+                entropy=entropy,
+                retry=RetryPolicy(attempts_max=settings.attempts_max),
+                max_output_tokens=settings.max_output_tokens,
+            ),
             gate=_gate(settings),
             clock=clock,
             entropy=entropy,
             books=partial(ReadBooks, kept.reading, clock),
+            keys=Keys(kept.reading, _working(stack, settings, clock), clock=clock, console_url=console_url),
             console_url=console_url,
         )
         service = Service(url, console_url, url.replace("http", "ws", 1) + "/mcp", wallets, calls, kept, stopped)
-        tokens = Tokens(settings.ws_token)
-        parts = _pump_parts(settings, calls, tokens, kept.metrics, offered)
+        parts = _pump_parts(settings, calls, kept.tokens, kept.metrics, offered)
         sockets = WebSockets(parts, frame_bytes_max=settings.frame_bytes_max)
         stand = guard(
             Hosts(ports.values, settings.allowed_hosts),
-            tokens,
+            kept.tokens,
             is_bound_to_loopback=settings.loopback,
             count_rejection=kept.metrics.rejected,
         )
@@ -135,61 +128,35 @@ async def running(
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await BoundedSite(runner, listener=listener, connections=connections).start()
+        await stack.enter_async_context(controlled(settings.data_dir, actions, _acting(service, sockets, clock)))
+        stack.enter_context(kept.patrol)
         # Closing begins here: no new call, the open ones end and are answered, then the goodbye.
         stack.push_async_callback(sockets.goodbye)
         stack.push_async_callback(calls.drain, settings.grace_s)
         yield service
 
 
-async def _keep(
-    stack: AsyncExitStack,
-    settings: Settings,
-    environ: Mapping[str, str],
-    clock: Clock,
-    labels: Labels,
-    stopped: asyncio.Event,
-    detail: dict[str, str],
-) -> Kept:
-    """Open the ledger and attach its listeners before the epoch's first entry."""
-    collector = destination(environ)  # first: a wrong variable must not cost an epoch
-    store = SqliteStore(settings.data_dir, new_origin=f"exai/{_new_id()}")
-    stack.callback(store.close)  # closed by the ledger too, once there is one
-    speaks = source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}")
-    spans = ExportQueue(None if collector is None else HttpSender(collector, speaks))
-    stack.callback(spans.close, EXPORT_CLOSE_S)
-    reading = Reading(settings.data_dir)
-    stack.callback(reading.close)
-    watching = watched(reading, next_index=store.next_index)
-    if watching.last_at is not None:
-        refuse_step_back(clock.now_ns(), watching.last_at)
-    in_doubt = [(wallet.simulated, wallet.in_doubt) for wallet in reading.sums(CallFilter())]
-    metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
-    counted = MetricsListener(metrics)
-    traced = SpanListener(spans)
-
-    def broken() -> tuple[str, ...]:
-        return unbalanced(counted.counts(), traced.counts())
-
-    metrics.audit(broken)
-    live = Live(clock)
-    feed = Feed([counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
-    feed.start()
-    ledger = Ledger(store, feed, clock=clock, on_failure=_setter(stopped))
-    stack.push_async_callback(ledger.close)
-    if swept := await ledger.start(detail):
-        _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
-    return Kept(
-        settings.data_dir,
-        ledger,
-        reading,
-        feed,
-        metrics,
-        spans,
-        live,
-        watching=watching,
-        spans_check=partial(_spans_check, spans),
-        unbalanced=broken,
+def _acting(service: Service, sockets: WebSockets, clock: Clock) -> Stand:
+    kept = service.kept
+    return Stand(
+        ledger=kept.ledger,
+        reading=kept.reading,
+        clock=clock,
+        entropy=os.urandom,
+        folder=kept.folder,
+        heard=kept.tokens.take,
+        connections=sockets.count_of,
+        wallets=lambda: service.wallets,
     )
+
+
+def _working(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Working:
+    """Open what is kept for a while only, and let it forget."""
+    working = Working(settings.data_dir, clock=clock)
+    stack.callback(working.close)
+    sweeping = asyncio.create_task(swept(working))
+    stack.callback(sweeping.cancel)
+    return working
 
 
 def _listen(settings: Settings, stack: AsyncExitStack) -> dict[str, socket.socket]:
@@ -275,25 +242,6 @@ def _start_detail(prices: PriceTable, wallets: tuple[Wallet, ...]) -> dict[str, 
         "wallets": ", ".join(f"{wallet.name} at {wallet.host}" for wallet in wallets),
         SIMULATED: str(any(wallet.simulated for wallet in wallets)).lower(),
     }
-
-
-def _spans_check(spans: ExportQueue) -> health.Check:
-    counts = spans.counts()
-    if counts.state is ExportState.ON:
-        state = health.State.OK if counts.exported else health.State.UNKNOWN
-    else:
-        state = health.State.OFF if counts.state is ExportState.OFF else health.State.DEGRADED
-    return own.spans(state, exported=counts.exported, dropped=counts.dropped)
-
-
-def _setter(event: asyncio.Event) -> Callable[[Exception], None]:
-    """Set an event of this loop from another thread."""
-    loop = asyncio.get_running_loop()
-
-    def set_it(_error: Exception) -> None:
-        loop.call_soon_threadsafe(event.set)
-
-    return set_it
 
 
 def _new_id() -> str:

@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
+from msgspec.structs import fields
 
 from service.errors import SettingsError
 from service.inherited import INSTEAD
 from service.secret import Secret
-from service.settings import OPTIONS, VARIABLE_PREFIX, KeyNames, Option, Settings, WalletSource
+from service.settings import (
+    OPTIONS,
+    VARIABLE_PREFIX,
+    BudgetSource,
+    KeyNames,
+    Option,
+    Settings,
+    WalletSource,
+)
 
 CONFIG_VARIABLE = "EXAI_CONFIG"
 STORE_VARIABLE = "EXAI_STORE"
@@ -25,7 +34,11 @@ _FILE = "_FILE"
 _FILE_BYTES_MAX = 1 << 20
 _SHOWN_CHARS_MAX = 80
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "array": "a list"}
-_WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file")
+_WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file", "zone")
+_BUDGET_EXAMPLE = (
+    'Write it like name = "daily", limit = ["5 USD", "100000 tokens"], period = "day", each = ["client"].'
+)
+_BUDGET_KEYS = {field.name: field.type for field in fields(BudgetSource) if field.name != "place"}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -56,20 +69,31 @@ class _ConfigFile:
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{path} is no TOML: {error}", remedy="Repair the line that it names.") from error
 
-    def place(self, key: str, wallet: int | None = None) -> str:
-        """Say the file and, if it can be found, the line of a key: at the top, or in the nth `[[wallet]]`."""
-        line = self._line(key, wallet)
+    def tables(self, name: str) -> list[Mapping[str, Any]]:
+        """Give every `[[name]]`.
+
+        Raises:
+            SettingsError: there is something else of this name.
+        """
+        found = self.values.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+            raise SettingsError(f"{self.place(name)}: {name} is no table", remedy=f"Begin each with [[{name}]].")
+        return found
+
+    def place(self, key: str, nth: int | None = None, *, of: str = "wallet") -> str:
+        """Say the file and, if it can be found, the line of a key: at the top, or in the nth `[[of]]`."""
+        line = self._line(key, nth, of)
         return f"{self._path} line {line}" if line else str(self._path)
 
-    def _line(self, key: str, wallet: int | None) -> int | None:
+    def _line(self, key: str, nth: int | None, of: str) -> int | None:
         table: int | str | None = None
-        wallets = 0
+        count = 0
         for number, line in enumerate(self._text.splitlines(), 1):
             if header := re.match(r"\s*\[\[?\s*[\"']?([^\]\"'.\s]+)", line):
-                table, wallets = (wallets, wallets + 1) if header[1] == "wallet" else (header[1], wallets)
-                if wallet is None and header[1] == key:
+                table, count = (count, count + 1) if header[1] == of else (header[1], count)
+                if header[1] == key and nth in (None, table):
                     return number
-            elif table == wallet and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            elif table == nth and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
                 return number
         return None
 
@@ -115,7 +139,7 @@ def _check_keys(file: _ConfigFile) -> None:
                 f"{file.place(key)}: {key} must not stand here in the open",
                 remedy=f'Put it into a file of its own and write {key}_file = "PATH".',
             )
-        if key not in (*known, "store", "wallet"):
+        if key not in (*known, "store", "wallet", "budget"):
             raise SettingsError(f"{file.place(key)}: unknown key {key!r}", remedy=_nearest(key, known))
 
 
@@ -146,6 +170,8 @@ class _Sources:
                 values[option.name] = self._converted(option, said)
         values["data_dir"] = self._data_dir(values.get("data_dir"))
         values["wallets"] = self._wallets()
+        budgets = enumerate(self._file.tables("budget"))
+        values["budgets"] = tuple(self._budget(table, place) for place, table in budgets)
         self._warn_of_strangers()
         if not values.get("container"):  # its secrets are of a user outside, and its own must read them
             self._warnings += self._open_files
@@ -246,12 +272,7 @@ class _Sources:
         return Secret(text)
 
     def _wallets(self) -> tuple[WalletSource, ...]:
-        tables = self._file.values.get("wallet", [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise SettingsError(
-                f"{self._file.place('wallet')}: wallet is no table", remedy="Begin each with [[wallet]]."
-            )
-        named = [self._wallet(table, place) for place, table in enumerate(tables)]
+        named = [self._wallet(table, place) for place, table in enumerate(self._file.tables("wallet"))]
         keys = {(source.provider, source.key) for source in named}
         plain: list[WalletSource] = []
         for provider in self._providers:
@@ -282,9 +303,8 @@ class _Sources:
             key = found
         else:
             raise SettingsError(f"{where}: {table['key_env']} is not set", remedy="Set it, or remove the wallet.")
-        return WalletSource(
-            name=table.get("name"), provider=table["provider"], base_url=table.get("base_url"), key=key
-        )
+        said = {name: table.get(name) for name in ("name", "base_url")}
+        return WalletSource(**said, provider=table["provider"], zone=table.get("zone", "UTC"), key=key)
 
     def _check_wallet(self, table: Mapping[str, Any], place: int) -> None:
         for name, value in table.items():
@@ -297,6 +317,24 @@ class _Sources:
                 raise SettingsError(
                     f"{where}: {name} is {_shown(value)}: expected text", remedy="Put it in quotes."
                 )
+
+    def _budget(self, table: Mapping[str, Any], nth: int) -> BudgetSource:
+        """Read the nth `[[budget]]`; what its words mean is judged where the wallets are known."""
+        where = self._file.place("budget", nth, of="budget")
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            at = self._file.place(key, nth, of="budget")
+            if key not in _BUDGET_KEYS:
+                raise SettingsError(f"{at}: unknown key {key!r} of a budget", remedy=_nearest(key, _BUDGET_KEYS))
+            try:
+                said = [value] if key == "limit" and isinstance(value, str) else value
+                values[key] = msgspec.convert(said, _BUDGET_KEYS[key])
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{at}: {key} is {_shown(value)}", remedy=_BUDGET_EXAMPLE) from error
+        for key in ("name", "limit", "period"):
+            if key not in values:
+                raise SettingsError(f"{where}: the budget has no {key}", remedy=_BUDGET_EXAMPLE)
+        return BudgetSource(place=where, **values)
 
     def _warn_of_strangers(self) -> None:
         """Name the variables that look like ours and mean nothing here."""

@@ -11,13 +11,17 @@ from aiohttp import web
 from console.app import create
 from console.live import Live
 from console.page import PREFIX
-from service.checks import looks, others, own
+from service.checks import evidence, looks, others, own
 from service.checks.watching import Watching
+from service.core.budget import BudgetState
 from service.core.shapes import Clock
 from service.core.wallet import Wallet
+from service.ledger.assurance import Assuring
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
+from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
+from service.serving.auth import Tokens
 from service.serving.calls import ToolCalls
 from service.serving.keys import CALLER
 from service.transports.websocket import WebSockets
@@ -54,9 +58,13 @@ class Kept:
     Attributes:
         folder: the ledger's.
         live: passes committed steps on to the console's live page.
+        tokens: who may come in, the named ones as the ledger tells them.
         watching: what was last heard of providers and keys.
         spans_check: looks at the way of spans to their collector.
         unbalanced: names each equation of conservation that does not hold now.
+        assure: says how far the log is signed and verified.
+        limits: says where every budget stands now.
+        patrol: drives the audit.
     """
 
     folder: Path
@@ -66,9 +74,13 @@ class Kept:
     metrics: Numbers
     spans: SpansQueue
     live: Live
+    tokens: Tokens
     watching: Watching
     spans_check: Callable[[], Check]
     unbalanced: Callable[[], tuple[str, ...]]
+    assure: Assuring
+    limits: Callable[[], tuple[BudgetState, ...]]
+    patrol: Patrol
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,7 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
                 clock=clock,
                 owner=_owner,
                 live=kept.live,
+                assure=kept.assure,
             )
             app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)
@@ -115,7 +128,7 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
         case "metrics":
             app.add_routes(metrics_page.routes(settle=_caught_up(kept.feed), render=kept.metrics.render))
         case _:
-            app.add_routes([*sockets.routes(), *api.routes()])
+            app.add_routes([*sockets.routes(), *api.routes(), *api.checking(kept.reading, kept.ledger.notary)])
 
 
 def _checks(service: Service, clock: Clock) -> looks.Look:
@@ -125,6 +138,8 @@ def _checks(service: Service, clock: Clock) -> looks.Look:
     look = looks.every(
         store=lambda: (own.store(kept.ledger, file, last_at=watching.last_at, now_ns=clock.now_ns()),),
         disk=lambda: (own.disk(kept.folder),),
+        evidence=lambda: (evidence.evidence(kept.assure(), now_ns=clock.now_ns()),),
+        budgets=lambda: (evidence.budgets(kept.limits()),),
         clock=lambda: (others.clock(clock.now_ns(), last_at=watching.last_at, skews=watching.skews(epoch)),),
         wallet=lambda: others.wallets(service.wallets, watching, epoch=epoch),
         provider=lambda: others.providers(service.wallets, watching, epoch=epoch),

@@ -51,17 +51,42 @@ class WalletSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: None if it has none of its own.
         base_url: None if the provider's own one holds.
+        zone: IANA name; whose days and months its budgets mean.
     """
 
     provider: str
     key: Secret
     name: str | None = None
     base_url: str | None = None
+    zone: str = "UTC"
 
     @property
     def simulated(self) -> bool:
         """Whether the key belongs to a simulator and can spend nothing."""
         return self.key.reveal().startswith(SIMULATOR_KEY)
+
+
+class BudgetSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator said of one budget, in words that are not judged yet.
+
+    Attributes:
+        place: file and line, for errors.
+        limit: such as `5 USD`, `100000 tokens`.
+        zone: None if it was not said.
+    """
+
+    place: str
+    name: str
+    limit: tuple[str, ...]
+    period: str
+    zone: str | None = None
+    client: str | None = None
+    provider: str | None = None
+    wallet: str | None = None
+    model: str | None = None
+    tool: str | None = None
+    each: tuple[str, ...] = ()
+    allow_unknown_price: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +124,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"default": "`exai` in `XDG_DATA_HOME`, else `~/.local/share/exai`"},
         ),
     ]
+    checkpoints_dir: Annotated[
+        Path | None,
+        Meta(
+            description="Folder that keeps the newest signed checkpoint, apart from the ledger.",
+            extra={"default": "`data_dir` with `-checkpoints` behind its name"},
+        ),
+    ] = None
+    witness_file: Annotated[
+        Path | None, Meta(description="File that every signed checkpoint is appended to, on another disk say.")
+    ] = None
     prices: Annotated[
         Path | None, Meta(description="Price table (TOML) whose rows are added to ours or replace them.")
     ] = None
@@ -146,6 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Shape of a log line.")] = "text"
     wallets: tuple[WalletSource, ...] = ()
+    budgets: tuple[BudgetSource, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what must not be."""
@@ -153,12 +189,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _check_public_url(self.public_url)
         _check_ports(self)
         _check_wallets(self)
+        _check_budgets(self)
         _check_reach(self)
 
     @property
     def simulators_wanted(self) -> bool:
         """Whether the service must start simulators: asked for, or nobody gave a key."""
         return self.simulate or not self.wallets
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are kept."""
+        return self.checkpoints_dir or self.data_dir.with_name(f"{self.data_dir.name}-checkpoints")
 
     @property
     def loopback(self) -> bool:
@@ -225,7 +267,7 @@ def _written(default: object) -> str:
 
 def _options() -> tuple[Option, ...]:
     hints = get_type_hints(Settings, include_extras=True)
-    fields = [field for field in msgspec.structs.fields(Settings) if field.name != "wallets"]
+    fields = [field for field in msgspec.structs.fields(Settings) if field.name not in {"wallets", "budgets"}]
     return tuple(_option(field.name, hints[field.name], field.default) for field in fields)
 
 
@@ -304,6 +346,17 @@ def _check_wallets(settings: Settings) -> None:
             f"simulate is on, and a real key of {real[0].provider} is set; the two are never mixed",
             remedy="Take EXAI_SIMULATE (or --simulate) away, or the key.",
         )
+
+
+def _check_budgets(settings: Settings) -> None:
+    placed: dict[str, str] = {}
+    for source in settings.budgets:
+        if source.name in placed:
+            raise SettingsError(
+                f"{source.place}: the budget of {placed[source.name]} has the name {source.name!r}, too",
+                remedy="Give each [[budget]] a name of its own.",
+            )
+        placed[source.name] = source.place
 
 
 def _check_reach(settings: Settings) -> None:

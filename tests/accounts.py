@@ -19,12 +19,16 @@ class Export:
     Attributes:
         entries: in order.
         leaves: the leaf hash (hex) of each, as exported.
+        checkpoint: the signed note that the export ends with, and the public key beside it.
     """
 
     def __init__(self, exported: bytes) -> None:
         self.entries: list[Said] = []
         self.leaves: list[str] = []
-        for line in exported.splitlines():
+        *lines, last = exported.splitlines()
+        self.checkpoint: Said = json.loads(last)
+        assert self.checkpoint["checkpoint"].splitlines()[1] == str(len(lines))
+        for line in lines:
             said = json.loads(line)
             entry = line[len(_HEAD) : line.rindex(b',"leaf_hash":')]
             assert line.startswith(_HEAD)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,18 +18,23 @@ from service.calling.journal import Journal
 from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
-from service.core.entries import AnswerEntry, AnyEntry, ToolCallEntry
+from service.core.budget import Cells
+from service.core.entries import AnswerEntry, AnyEntry, BudgetTerms, ToolCallEntry
 from service.core.evidence import SALT_BYTES, Commitment
+from service.core.periods import Window
 from service.core.pricing import PriceTable, parse_rows
 from service.core.record import Step, ToolCall
 from service.core.shapes import Ask, Completion, Message, Provider
 from service.core.wallet import wallet
 from service.core.words import ToolOutcome
 from service.errors import CallError
+from service.ledger.budgets import Budgets
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.memory import Memory, MemoryStore
-from service.ledger.store import Line, Rows, Store
+from service.ledger.store import Line, Rows, Store, Tree
+from service.ledger.used import use, used_of
+from service.ledger.writer import Writer
 from service.providers.glm import PROVIDER as GLM
 from service.providers.kimi import PROVIDER as KIMI
 from service.simulator.app import Simulator, start
@@ -95,6 +101,23 @@ class Counting:
     def has_call(self, tool_call_id: str) -> bool:
         """Ask the inner store."""
         return self.inner.has_call(tool_call_id)
+
+    @property
+    def tree(self) -> Tree:
+        """The inner store's."""
+        return self.inner.tree
+
+    @tree.setter
+    def tree(self, value: Tree) -> None:
+        self.inner.tree = value
+
+    def call_lines(self, tool_call_id: str) -> Sequence[Line]:
+        """Ask the inner store."""
+        return self.inner.call_lines(tool_call_id)
+
+    def of_ledger(self) -> Iterator[Line]:
+        """Ask the inner store."""
+        return self.inner.of_ledger()
 
     def close(self) -> None:
         """Close the inner store."""
@@ -222,6 +245,13 @@ class Rig:
         return b"\n".join(line.entry for line in self.memory.lines)
 
 
+def used(memory: Memory, terms: BudgetTerms, within: Window) -> Cells:
+    """Read what a budget's window has used, from rows in memory."""
+    found = ((row, memory.calls[row.tool_call_id]) for row in memory.attempts.values())
+    uses = (use(row, opened_at=call.opened_at, client=call.client, tool=call.tool) for row, call in found)
+    return used_of(uses, terms, within)
+
+
 def ask(text: str = "hello", **changed: Any) -> Ask:  # noqa: ANN401 - any field of an ask
     """Ask for little."""
     return Ask(messages=(Message("user", text),), **{"max_output_tokens": 500, **changed})
@@ -242,7 +272,7 @@ async def rig(
     watching = Watching()
     feed = Feed((watching,), reread=no_reread, next_index=store.next_index)
     feed.start()
-    ledger = Ledger(store, feed, clock=FixedDay())
+    ledger = Ledger(Writer(store, budgets=Budgets(partial(used, memory))), feed, clock=FixedDay())
     await ledger.start({})
     store.commits.clear()
     wire = Wire(deadlines or Deadlines(), body_bytes_max=body_bytes_max)

@@ -10,7 +10,7 @@ import pytest
 from service.environment import Loaded, load
 from service.errors import SettingsError
 from service.secret import Secret
-from service.settings import OPTIONS, KeyNames, Option, WalletSource
+from service.settings import OPTIONS, BudgetSource, KeyNames, Option, WalletSource
 
 KIMI = cast(
     "KeyNames",
@@ -176,6 +176,21 @@ def test_paths_in_the_file_are_relative_to_it(loading: Loading, tmp_path: Path) 
         ({}, '[[wallet]]\nprovider = "kimi"\nkey_env = "A"\nkey_file = "B"', "needs key_env or key_file"),
         ({}, '[[wallet]]\nname = "w"\nprovider = "kimi"\nkey_env = "A"', "wallet 'w': A is not set"),
         ({}, '[[wallet]]\nname = "w"\nprovider = "kimi"\nkey_file = "B"', "wallet 'w': key_file: "),
+        ({}, "budget = 1", "exai.toml line 1: budget is no table Begin each with [[budget]]."),
+        (
+            {},
+            '[[budget]]\nname = "a"\nlimits = []',
+            "exai.toml line 3: unknown key 'limits' of a budget Did you mean",
+        ),
+        (
+            {},
+            '[[budget]]\nname = "a"\nlimit = "1 USD"\nperiod = "day"\n[[budget]]\nlimit = 5',
+            "exai.toml line 6: limit is 5 Write it like",
+        ),
+        ({}, '[[budget]]\neach = "tool"', "exai.toml line 2: each is 'tool' Write it like"),
+        ({}, "[[budget]]\nallow_unknown_price = 1", "exai.toml line 2: allow_unknown_price is 1 Write"),
+        ({}, '[[budget]]\nname = "a"\n\n[[budget]]', "exai.toml line 1: the budget has no limit Write it like"),
+        ({}, "[[wallet]]\nzone = 8", "exai.toml line 2: zone is 8: expected text"),
         (
             {"EXAI_WS_TOKEN": TOKEN, "EXAI_WS_TOKEN_FILE": "f"},
             None,
@@ -238,6 +253,7 @@ def test_wallets_come_from_the_environment_and_the_file(loading: Loading, tmp_pa
     toml = """
     [[wallet]]
     name = "work"
+    zone = "Asia/Shanghai"
     provider = "kimi"
     base_url = "https://api.moonshot.cn/v1"
     key_file = "secret"
@@ -250,9 +266,51 @@ def test_wallets_come_from_the_environment_and_the_file(loading: Loading, tmp_pa
     wallets = loading(environ, toml).settings.wallets
     assert (
         WalletSource(provider="kimi", key=Secret(KEY), base_url="https://k.example/v1"),
-        WalletSource(provider="kimi", key=Secret("sk-second"), name="work", base_url="https://api.moonshot.cn/v1"),
+        WalletSource(
+            provider="kimi",
+            key=Secret("sk-second"),
+            name="work",
+            base_url="https://api.moonshot.cn/v1",
+            zone="Asia/Shanghai",
+        ),
         WalletSource(provider="glm", key=Secret("sk-glm"), name="home"),
     ) == wallets
+
+
+def test_budgets_come_from_the_file(loading: Loading) -> None:
+    """One limit needs no list; each budget knows the line that it stands on, beside wallets or before."""
+    toml = """
+    [[budget]]
+    name = "daily"
+    limit = "5 USD"
+    period = "day"
+
+    [[wallet]]
+    provider = "glm"
+    key_env = "A"
+
+    [[budget]]
+    name = "tokens"
+    limit = ["100000 tokens", "30 CNY"]
+    period = "month"
+    zone = "Asia/Shanghai"
+    each = ["client"]
+    wallet = "home"
+    allow_unknown_price = true
+    """
+    assert (
+        BudgetSource(place="exai.toml line 2", name="daily", limit=("5 USD",), period="day"),
+        BudgetSource(
+            place="exai.toml line 11",
+            name="tokens",
+            limit=("100000 tokens", "30 CNY"),
+            period="month",
+            zone="Asia/Shanghai",
+            each=("client",),
+            wallet="home",
+            allow_unknown_price=True,
+        ),
+    ) == loading({"A": KEY}, toml).settings.budgets
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import SettingsError
 from service.secret import Secret
-from service.settings import OPTIONS, KeyNames, Settings, WalletSource, markdown
+from service.settings import OPTIONS, BudgetSource, KeyNames, Settings, WalletSource, markdown
 
 REAL = "sk-real-0123456789"
 SIMULATED = "sim-0123456789"
@@ -23,6 +23,11 @@ def settings(**given: Any) -> Settings:  # noqa: ANN401 - any field
 def wallet(key: str, name: str | None = None) -> WalletSource:
     """Make a wallet at kimi."""
     return WalletSource(provider="kimi", key=Secret(key), name=name)
+
+
+def budget(place: str) -> BudgetSource:
+    """Make a budget of a place."""
+    return BudgetSource(place=place, name="daily", limit=("5 USD",), period="day")
 
 
 def test_the_defaults_are_usable_and_want_simulators() -> None:
@@ -49,6 +54,10 @@ def test_the_defaults_are_usable_and_want_simulators() -> None:
         ({"public_url": "https://user:word@exai.example.com"}, "EXAI_PUBLIC_URL"),
         ({"public_url": "https://exai.example.com/?a"}, "EXAI_PUBLIC_URL"),
         ({"wallets": (wallet(REAL, "work"), wallet(SIMULATED, "work"))}, "two wallets have the name 'work'"),
+        (
+            {"budgets": (budget("line 1"), budget("line 5"))},
+            "line 5: the budget of line 1 has the name 'daily', too",
+        ),
     ],
 )
 def test_what_must_not_be_is_refused_with_a_remedy(given: dict[str, Any], said: str) -> None:
@@ -113,7 +122,7 @@ def test_the_table_names_every_field_and_every_key() -> None:
         name="kimi", key_variables=("KIMI_API_KEY", "MOON"), base_url_variable="KIMI_BASE_URL"
     )
     table = markdown([cast("KeyNames", provider)])
-    assert Settings.__struct_fields__ == (*(option.name for option in OPTIONS), "wallets")
+    assert Settings.__struct_fields__ == (*(option.name for option in OPTIONS), "wallets", "budgets")
     names = ("EXAI_HOST", "EXAI_WS_HOST", "EXAI_WS_TOKEN_FILE", "MOON", "KIMI_API_KEY_FILE", "KIMI_BASE_URL")
     assert [] == [name for name in names if f"`{name}`" not in table]
     assert [] == [option.name for option in OPTIONS if not option.sentence.endswith(".")]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service.core.times import NS_PER_S, utc_ns
+from service.ledger import ballast
+from service.ledger.ballast import free_bytes
 from service.ledger.feed import Feed
 from service.ledger.ledger import WAITING_MAX, Ledger
 from service.ledger.place import Place
@@ -17,19 +19,10 @@ from service.web.health import Check, Detail, Ready, State
 
 LAG_STEPS_MAX = 10_000
 WAITING_SLOW = WAITING_MAX // 2
-FREE_BYTES_MIN = 8 * 1024 * 1024
+FREE_BYTES_MIN = ballast.ROOM_FACTOR * ballast.SIZE_BYTES  # less does not bring calls back
 FREE_BYTES_LOW = 256 * 1024 * 1024
 _MIB = 1024 * 1024
 _FILES = (FILE_NAME, f"{FILE_NAME}-wal")
-
-
-def free_bytes(folder: Path) -> int:
-    """Say how many bytes may still be written to a folder's disk.
-
-    Raises:
-        OSError: the folder cannot be looked at.
-    """
-    return shutil.disk_usage(folder).free
 
 
 class LedgerFile:
@@ -62,8 +55,8 @@ def ready(
 ) -> Ready:
     """Look whether tool calls are taken.
 
-    The ledger's flag of a full disk is cleared by a write alone, and a service that is not ready may get no call
-    that writes. So the flag counts only while the folder has less than `FREE_BYTES_MIN`.
+    The ledger's flag of a full disk is cleared by a call alone, and a service that is not ready may get none. So
+    the flag counts only while the folder has less than `FREE_BYTES_MIN`, which is what a call needs to clear it.
     """
     file = LedgerFile(folder)
 
@@ -99,6 +92,7 @@ def store(ledger: Ledger, file: LedgerFile, *, last_at: str | None, now_ns: int)
         "origin": ledger.origin,
         "epoch": ledger.epoch,
         "waiting": ledger.waiting,
+        "ballast_used": ledger.writer.cramped,
         "last_write_at": last_at,
         "last_write_age_s": age_s,
     }
@@ -119,7 +113,7 @@ def _wrong(ledger: Ledger, file: LedgerFile) -> str | None:
     if ledger.failed:
         return "The ledger's disk failed; no call is taken. Check the disk, then start the service again."
     if ledger.full:
-        return "The disk is full: the last write found no room. Free space in the data folder."
+        return _full(ledger)
     if file.read_only:
         return "The disk can only be read now. Look for its error in the system's log, and mount it writable."
     if ledger.waiting >= WAITING_SLOW:
@@ -127,6 +121,16 @@ def _wrong(ledger: Ledger, file: LedgerFile) -> str | None:
             f"{ledger.waiting} appends wait for the disk, which is too slow; from {WAITING_MAX} on none is taken."
         )
     return None
+
+
+def _full(ledger: Ledger) -> str:
+    kept = ledger.writer.ballast
+    if kept is None or kept.present:
+        return "The disk is full: the last write found no room. Free space in the data folder."
+    return (
+        "The ballast is used: the disk is full or nearly so, no call is taken, and calls that were open end in the"
+        f" room that was kept for that. {kept.remedy}"
+    )
 
 
 def disk(folder: Path) -> Check:

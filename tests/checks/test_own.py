@@ -10,6 +10,7 @@ import pytest
 from service.checks import own
 from service.core.entries import SystemEntry
 from service.errors import LedgerFailedError, StoreFullError
+from service.ledger.ballast import Ballast
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.sqlite import FILE_NAME
@@ -82,6 +83,27 @@ async def test_a_full_disk_is_seen_until_there_is_room(file: own.LedgerFile) -> 
         assert (State.DEGRADED, True) == (found.state, "Free space" in found.sentence)
         await lab.ledger.append(NOTE)
         assert look(lab.ledger, file).state is State.OK
+
+
+async def test_a_ballast_that_is_used_is_seen_until_it_is_made_again(
+    file: own.LedgerFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no call is begun, store and readiness say so and how much room ends it; then both are well."""
+    disk = Disk()
+    async with rig() as lab:
+        kept = Ballast(tmp_path, 1000, free_bytes=disk.free_bytes)
+        monkeypatch.setattr(lab.ledger.writer, "ballast", kept)
+        ready = own.ready(lab.ledger, tmp_path, is_stopping=lambda: False, free_bytes=disk.free_bytes)
+        found = look(lab.ledger, file)
+        assert (State.DEGRADED, True) == (found.state, found.detail["ballast_used"])
+        assert "The ballast is used" in found.sentence
+        assert kept.remedy in found.sentence
+        assert not ready()[0]
+        disk.free = own.FREE_BYTES_MIN
+        assert (True, []) == ready()  # the next call will find the room
+        assert kept.restore()
+        found = look(lab.ledger, file)
+        assert (State.OK, False) == (found.state, found.detail["ballast_used"])
 
 
 async def test_a_disk_that_failed_is_seen(file: own.LedgerFile) -> None:
@@ -168,13 +190,6 @@ async def test_every_reason_against_readiness_is_said() -> None:
         is_ready, reasons = own.ready(lab.ledger, Path("/far/folder"), is_stopping=lambda: True)()
         assert not is_ready
         assert ["The ledger's disk failed; see /health.", "The service is stopping."] == reasons
-
-
-def test_the_room_of_a_folder_is_its_disks(tmp_path: Path) -> None:
-    """A folder that exists has a number; one that does not cannot be looked at."""
-    assert own.free_bytes(tmp_path) >= 0
-    with pytest.raises(OSError, match="nowhere"):
-        own.free_bytes(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,22 @@ def guarded() -> GuardedApp:
 
     @asynccontextmanager
     async def serve(
-        *, token: str | None = None, is_bound_to_loopback: bool = True, allowed: Sequence[str] = ()
+        *,
+        token: str | None = None,
+        is_bound_to_loopback: bool = True,
+        allowed: Sequence[str] = (),
+        named: Tokens | None = None,
+        more: Sequence[web.RouteDef] = (),
     ) -> AsyncIterator[Behind]:
         behind = Behind(0, ClientSession(), [], [], [], [])
         stand = guard(
             Hosts(lambda: (behind.port,), allowed),
-            Tokens(Secret(token) if token else None),
+            named or Tokens(Secret(token) if token else None),
             is_bound_to_loopback=is_bound_to_loopback,
             count_rejection=behind.reasons.append,
         )
         app = web.Application(middlewares=[problems(lambda: "ref-1"), stand])
-        app.add_routes(_routes(behind))
+        app.add_routes([*_routes(behind), *more])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from tests.naming import created, revoked, text_of, tokens
 from tests.web.conftest import GuardedApp
 
 TOKEN = "right-token-0123456789"
@@ -130,3 +131,19 @@ async def test_without_any_token(guarded: GuardedApp) -> None:
     """A container with simulators and no token lets its visitors read: there is nothing to protect."""
     async with guarded(is_bound_to_loopback=False) as behind:
         assert (await behind.write("/echo")).text.endswith("local")
+
+
+async def test_named_tokens(guarded: GuardedApp) -> None:
+    """One with `read` reads under its name; one without gets 403, a revoked or unknown one 401."""
+    known = tokens(
+        created(1, "eye", "read"), created(2, "ci", "call"), created(3, "gone", "read"), revoked(3, "gone")
+    )
+    async with guarded(named=known) as behind:
+        assert (await behind.write("/echo", f"Authorization: Bearer {text_of(1)}")).text.endswith("eye")
+        assert (await behind.write("/echo", basic("me", text_of(1)))).text.endswith("eye")
+        refused = await behind.write("/echo", f"Authorization: Bearer {text_of(2)}")
+        assert 403 == refused.status
+        assert "scope read" in refused.text
+        for number in (3, 4):
+            assert 401 == (await behind.write("/echo", f"Authorization: Bearer {text_of(number)}")).status
+        assert (await behind.write("/echo", "Authorization: Bearer anything")).text.endswith("local")

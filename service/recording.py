@@ -1,0 +1,187 @@
+"""Recording: what keeps the record, and everything that derives from it, put together before the first entry."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+
+from console.live import Live
+from otel.accounts import Evidence
+from otel.collector import destination
+from otel.counts import unbalanced
+from otel.exporting import ExportQueue, ExportState
+from otel.listening import MetricsListener, SpanListener
+from otel.metrics import Labels, Metrics
+from otel.sending import HttpSender
+from otel.source import source
+from service import VERSION
+from service.checks import own
+from service.checks.watching import watched
+from service.clock import refuse_step_back
+from service.core.budget import BudgetState
+from service.core.shapes import Clock
+from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.errors import StoreError
+from service.ledger.assurance import Assuring, assuring
+from service.ledger.auditing import Audit, Doubts, Held
+from service.ledger.ballast import Ballast
+from service.ledger.checkpoints import Checkpoints
+from service.ledger.choosing import CallFilter
+from service.ledger.feed import Feed
+from service.ledger.ledger import Ledger
+from service.ledger.limiting import limiting
+from service.ledger.notary import Notary
+from service.ledger.opening import open_store
+from service.ledger.patrol import Patrol
+from service.ledger.reading import Reading
+from service.ledger.writer import Writer
+from service.mounting import Kept
+from service.serving.auth import Tokens
+from service.settings import TOKEN_CHARS_MIN, Settings
+from service.web import health
+
+EXPORT_CLOSE_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+async def recording(
+    stack: AsyncExitStack,
+    settings: Settings,
+    environ: Mapping[str, str],
+    clock: Clock,
+    labels: Labels,
+    stopped: asyncio.Event,
+    detail: dict[str, str],
+) -> Kept:
+    """Open the ledger, attach its listeners, and begin the epoch. What was opened is closed by the stack.
+
+    Args:
+        stack: closes all of it.
+        settings: where it is kept.
+        environ: where OpenTelemetry's own variables are read from.
+        clock: gives entries their time.
+        labels: the closed sets of metrics.
+        stopped: set when the ledger's disk fails.
+        detail: of the epoch's first entry.
+
+    Raises:
+        StartError: the ledger must not or cannot be written.
+    """
+    collector = destination(environ)  # first: a wrong variable must not cost an epoch
+    checkpoints = Checkpoints(settings.checkpoints, witness=settings.witness_file)
+    ballast = Ballast(settings.data_dir)
+    opened = ballast.opened(lambda: open_store(settings.data_dir, checkpoints, entropy=os.urandom))
+    store, notary = opened.store, opened.notary
+    stack.callback(store.close)  # closed by the ledger too, once there is one
+    if store.migrated_from is not None:
+        _log.warning("the ledger was brought to a newer schema", extra={"schema_before": store.migrated_from})
+    speaks = source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}")
+    spans = ExportQueue(None if collector is None else HttpSender(collector, speaks))
+    stack.callback(spans.close, EXPORT_CLOSE_S)
+    reading = Reading(settings.data_dir)
+    stack.callback(reading.close)
+    watching = watched(reading, next_index=store.next_index)
+    if watching.last_at is not None:
+        refuse_step_back(clock.now_ns(), watching.last_at)
+    in_doubt = [(wallet.simulated, wallet.in_doubt) for wallet in reading.sums(CallFilter())]
+    metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
+    counted = MetricsListener(metrics)
+    traced = SpanListener(spans)
+
+    def broken() -> tuple[str, ...]:
+        return unbalanced(counted.counts(), traced.counts())
+
+    metrics.audit(broken)
+    live = Live(clock)
+    tokens = Tokens(settings.ws_token, entries=reading.of_ledger(), now_ns=clock.now_ns)
+    feed = Feed([tokens, counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
+    feed.start()
+    notary.start()
+    budgets = limiting(store, at=utc_text(clock.now_ns()))
+    writer = Writer(store, budgets=budgets, ballast=ballast, canaries=_canaries(settings))
+    ledger = Ledger(writer, feed, clock=clock, notary=notary, on_failure=_setter(stopped))
+    stack.push_async_callback(ledger.close)
+    detail["public_key"] = notary.key.verifier.text
+    if swept := await ledger.start(detail):
+        _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
+    limits, audit = partial(_limits, writer, clock), _audit(reading, writer, notary, counted, clock)
+    assure = assuring(reading, notary, checkpoints, lambda: audit.audited)
+    metrics.assure(partial(_evidence, assure, clock), limits)
+    return Kept(
+        settings.data_dir,
+        ledger,
+        reading,
+        feed,
+        metrics,
+        spans,
+        live,
+        tokens=tokens,
+        watching=watching,
+        spans_check=partial(_spans_check, spans),
+        unbalanced=broken,
+        assure=assure,
+        limits=limits,
+        patrol=Patrol(audit),
+    )
+
+
+def _canaries(settings: Settings) -> tuple[bytes, ...]:
+    """List the secrets that no entry may hold; a short one could stand in an entry by chance."""
+    known = [source.key for source in settings.wallets]
+    if settings.ws_token is not None:
+        known.append(settings.ws_token)
+    return tuple(key.reveal().encode() for key in known if len(key.reveal()) >= TOKEN_CHARS_MIN)
+
+
+def _spans_check(spans: ExportQueue) -> health.Check:
+    counts = spans.counts()
+    if counts.state is ExportState.ON:
+        state = health.State.OK if counts.exported else health.State.UNKNOWN
+    else:
+        state = health.State.OFF if counts.state is ExportState.OFF else health.State.DEGRADED
+    return own.spans(state, exported=counts.exported, dropped=counts.dropped)
+
+
+def _audit(reading: Reading, writer: Writer, notary: Notary, counted: MetricsListener, clock: Clock) -> Audit:
+    held = Held(
+        key=notary.key.verifier,
+        signed=lambda: notary.latest,
+        budgets=writer.budgets.states,
+        counted=lambda: writer.counted,
+        doubts=lambda: Doubts(*counted.in_doubt()),
+        now=lambda: utc_text(clock.now_ns()),
+    )
+    return Audit(reading, held)
+
+
+def _limits(writer: Writer, clock: Clock) -> tuple[BudgetState, ...]:
+    return writer.budgets.states(utc_text(clock.now_ns()))
+
+
+def _evidence(assure: Assuring, clock: Clock) -> Evidence | None:
+    try:
+        found = assure()
+    except StoreError:  # `/health` says so
+        return None
+    at = found.signed_at
+    return Evidence(
+        entries=found.entries,
+        signed=found.signed,
+        signed_age_s=None if at is None else max(0, clock.now_ns() - utc_ns(at)) / NS_PER_S,
+        failures=found.failures,
+        verified=found.audited.verified,
+        problems=found.audited.problems,
+    )
+
+
+def _setter(event: asyncio.Event) -> Callable[[Exception], None]:
+    """Set an event of this loop from another thread."""
+    loop = asyncio.get_running_loop()
+
+    def set_it(_error: Exception) -> None:
+        loop.call_soon_threadsafe(event.set)
+
+    return set_it
