@@ -19,6 +19,7 @@ from service.core.account import held_text, spent_text
 from service.core.entries import UnreadableEntryError
 from service.core.record import BrokenRecordError
 from service.core.shapes import Clock
+from service.ledger.assurance import Assuring
 from service.ledger.reading import Reading
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def create(
     clock: Clock,
     owner: Callable[[web.Request], str | None],
     live: Live,
+    assure: Assuring,
 ) -> web.Application:
     """Build the console, which the caller mounts as a sub-application at `PREFIX`.
 
@@ -66,12 +68,13 @@ def create(
         owner: the one client whose calls a request may see; None for all.
         clock: for the time up to which evidence was weighed.
         live: a listener of the ledger's feed; the application closes it when it shuts down.
+        assure: says how far the log is signed and verified; it blocks.
 
     Raises:
         PlugError: a page's file is malformed.
     """
     app = web.Application(middlewares=[_teach])
-    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, _add_assets(app))
+    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, _add_assets(app), assure)
     app[LIVE] = live
     environment = aiohttp_jinja2.setup(
         app,

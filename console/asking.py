@@ -13,7 +13,8 @@ from console.words import OUTCOMES
 from service.core.ranges import moment
 from service.core.words import VerdictWord
 from service.errors import InvalidArgumentsError
-from service.ledger.reading import PAGE_ROWS_MAX, CallFilter
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import PAGE_ROWS_MAX
 from service.ledger.verdicts import codes_of
 
 MANY = ("provider", "model", "wallet", "tool", "client", "outcome", "verdict")
@@ -106,6 +107,19 @@ def asked_for_page(request: web.Request) -> Asked:
     if found.limit is not None and found.limit > PAGE_ROWS_MAX:
         raise BadQuestionError(f"limit must be a whole number from 1 to {PAGE_ROWS_MAX} for a page.")
     return found
+
+
+def asked_before(request: web.Request) -> int | None:
+    """Read from where on a page lists entries, newest first: the one parameter that it knows is `before`.
+
+    Raises:
+        BadQuestionError: another name, a bad value, or a second value.
+    """
+    known = {"before": "only entries older than this ledger index; the link “Older” sets it"}
+    for name in request.query:
+        if name not in known:
+            raise BadQuestionError(f"This page knows no parameter named {name!r}.", known)
+    return _whole(request.query, "before", 0, _INDEX_MAX)
 
 
 def _once(query: MultiMapping[str], name: str) -> str | None:

@@ -14,7 +14,8 @@ from console.page import STATE, State
 from console.rows import Shown, fetch
 from service.core.sheet import cell, sheet
 from service.core.words import AttemptOutcome
-from service.ledger.rows import added, rollup_sums
+from service.ledger.reading import WalletSum
+from service.ledger.rows import added, attempt_sums, columns
 from service.ledger.store import AttemptRow, CallRow, RollupSums
 
 VERSION = 1
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 _ROWS_PER_BATCH = 200
 _CALL = tuple(name for name in CallRow.__struct_fields__ if name != "opened_index")
 _ATTEMPT = tuple(name for name in AttemptRow.__struct_fields__ if name != "tool_call_id")
+_OF_WALLETS = frozenset(columns(WalletSum))
 _MONEY = ("cost_pico", "held_pico", "estimate_pico")
 _RENAMED = {"attempts": "call_attempts", "outcome": "call_outcome", "duration_us": "call_duration_us"}
 _RENAMED_OF_ATTEMPT = {
@@ -157,7 +159,7 @@ def _add(sums: dict[_SumKey, RollupSums], attempts: tuple[AttemptRow, ...]) -> N
     for attempt in attempts:
         held = attempt.held_pico if attempt.outcome is AttemptOutcome.IN_DOUBT else None
         key = (attempt.provider, attempt.wallet, attempt.currency, attempt.simulated)
-        counted = rollup_sums(msgspec.structs.replace(attempt, held_pico=held))
+        counted = attempt_sums(msgspec.structs.replace(attempt, held_pico=held))
         sums[key] = added(sums.get(key, RollupSums()), counted)
 
 
@@ -179,5 +181,5 @@ def _totals(sums: dict[_SumKey, RollupSums]) -> list[dict[str, Any]]:
 
 def _sums(currency: str | None, sums: RollupSums) -> dict[str, Any]:
     """Tell sums; amounts without a currency are unknown, which is not 0."""
-    told: dict[str, Any] = msgspec.to_builtins(sums)
+    told = {name: getattr(sums, name) for name in sums.__struct_fields__ if name in _OF_WALLETS}
     return told if currency is not None else told | dict.fromkeys(("cost_pico", "held_pico"))

@@ -12,7 +12,7 @@ from console.page import PREFIX
 from console.rows import Cost, Shown, Tokens, shown
 from console.words import BADGES, OUTCOMES, REASONS, plain
 from service.core.record import ToolCall
-from service.ledger.reading import OPEN
+from service.ledger.choosing import OPEN
 
 _NO_BREAK = "\u00a0"
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from service.core.shapes import Clock
 from service.core.times import utc_text
+from service.ledger.assurance import Assuring
 from service.ledger.reading import Reading
 
 PREFIX = "/console"
@@ -40,6 +41,7 @@ class State:
         clock: tells until when evidence was weighed.
         owner: the one client whose calls a request may see; None for all.
         assets: the path of each static file, with the content's hash in it.
+        assure: says how far the log is signed and verified; it blocks.
     """
 
     reading: Reading
@@ -49,6 +51,13 @@ class State:
     clock: Clock
     owner: Callable[[web.Request], str | None]
     assets: dict[str, str]
+    assure: Assuring
+
+    @property
+    def api_url(self) -> str:
+        """Where `/api` is: nothing where it is beside the console, else the address of the service."""
+        service = self.mcp_url.removesuffix("/mcp").replace("ws", "http", 1)
+        return "" if service == self.console_url else service
 
     def as_of(self) -> str:
         """Say this moment in UTC."""
@@ -65,6 +74,7 @@ def show(request: web.Request, template: str, *, status: int = 200, **context: A
         "prefix": PREFIX,
         "assets": state.assets,
         "mcp_url": state.mcp_url,
+        "api_url": state.api_url,
         "simulated_banner": state.simulated_banner,
         "owner": state.owner(request),
         "some_simulated": False,

@@ -8,9 +8,8 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from console.asking import BadQuestionError
-from service.core.ranges import RANGES, Span, span
+from service.core.ranges import RANGES, Span, find_zone, span
 from service.errors import InvalidArgumentsError
-from service.ledger.account import find_zone
 
 DEFAULT_RANGE = "7d"  # someone who comes back after a weekend still finds the last calls
 NAMES: Mapping[str, str] = {

@@ -8,7 +8,8 @@ from service.core.entries import RefusalEntry, UnsentEntry
 from service.core.record import ToolCall
 from service.core.verdict import Verdict, verdict
 from service.core.words import AttemptOutcome, CostStatus
-from service.ledger.reading import CallFilter, CallLine, Reading
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import CallLine, Reading
 from service.ledger.rows import attempt_row, call_row
 from service.ledger.store import AttemptRow
 

@@ -7,13 +7,14 @@ from service.core.entries import (
     IntentEntry,
     OfCall,
     RefusalEntry,
+    ResolutionEntry,
     SettlementEntry,
     ToolCallEntry,
     UnsentEntry,
 )
 from service.core.record import ToolCall
 from service.core.words import AttemptOutcome, ToolOutcome, VerdictWord, ZeroReason
-from service.ledger.reading import OPEN
+from service.ledger.choosing import OPEN
 
 OUTCOMES: dict[str, str] = {
     ToolOutcome.OK: "answered",
@@ -31,6 +32,8 @@ ATTEMPTS: dict[str, str] = {
     AttemptOutcome.REFUSED: "refused by the provider",
     AttemptOutcome.UNSENT: "never left this machine",
     AttemptOutcome.IN_DOUBT: "in doubt",
+    AttemptOutcome.RECONCILED: "in doubt once, resolved",
+    AttemptOutcome.WRITTEN_OFF: "in doubt once, written off",
 }
 
 ZEROS: dict[str, str] = {
@@ -82,16 +85,24 @@ REASONS: dict[str, str] = {
     "U6": "answer lost, may be billed",
     "U7": "no price known",
     "U9": "not finished",
+    "U10": "cost stated by hand",
+    "U11": "written off",
     "M3": "another model answered",
 }
+
+_TO_SETTLE = (
+    "To settle it, look for the ids or the time below in the provider's console; then `exai ledger resolve`."
+)
 
 # What a reader can do about a verdict, by the code of its reason.
 NEXT_STEPS: dict[str, str] = {
     "U4": "To check it yourself, look the ids below up in the provider's console.",
-    "U5": "To settle it, look for the ids or the time below in the provider's console.",
-    "U6": "To settle it, look for the ids or the time below in the provider's console.",
+    "U5": _TO_SETTLE,
+    "U6": _TO_SETTLE,
     "U7": "A dated price row for this model makes the next call's cost known; this one's tokens are below.",
     "U9": "Load this page again in a moment.",
+    "U10": "Who stated it, and why, stands below; the ids let you check it in the provider's console.",
+    "U11": "Who wrote it off, and why, stands below.",
     "M3": "Ask the provider, naming the ids below, why another model answered.",
 }
 
@@ -104,6 +115,7 @@ _KINDS: dict[type[OfCall], str] = {
     UnsentEntry: "not one byte of the request left",
     DoubtEntry: "it left, or may have, and no usage came back",
     AnswerEntry: "the call was closed",
+    ResolutionEntry: "what became of the attempt in doubt was stated",
 }
 
 
@@ -121,7 +133,8 @@ def entries_of(call: ToolCall) -> list[OfCall]:
     """List a record's entries in the log's order."""
     found: list[OfCall] = [call.opened]
     for attempt in call.attempts:
-        found += [entry for entry in (attempt.intent, attempt.accepted, attempt.end) if entry is not None]
+        parts = (attempt.intent, attempt.accepted, attempt.end, attempt.resolution)
+        found += [entry for entry in parts if entry is not None]
     if call.answer is not None:
         found.append(call.answer)
     return sorted(found, key=lambda entry: entry.index)

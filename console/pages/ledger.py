@@ -12,7 +12,8 @@ from console.page import STATE, Page, State, show
 from console.rows import Shown, fetch
 from service.core.spending import Spending
 from service.core.words import VerdictWord
-from service.ledger.reading import CallFilter, Head
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import Head
 
 _FACETS = ("provider", "model", "wallet", "tool", "client")
 

@@ -17,7 +17,7 @@ from console.rows import fetch
 from service.core.entries import UnreadableEntryError
 from service.core.record import BrokenRecordError
 from service.errors import StoreError
-from service.ledger.reading import CallFilter
+from service.ledger.choosing import CallFilter
 
 ROWS_SHOWN = 25
 ENTRIES_REPLAYED_MAX = 500

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from console.chart import PLOT_PX, Chart, charts, slots, unit_of
+from console.limits import in_short, near, visible
 from console.page import PREFIX, STATE, Page, State, answer_json, show
 from console.ranging import Ranged, ranged
 from console.rows import Shown, fetch
@@ -19,7 +20,9 @@ from service.core.money import decimal_text
 from service.core.spending import Spending
 from service.core.times import NS_PER_S, NS_PER_US, utc_ns, utc_text
 from service.core.words import VerdictWord
-from service.ledger.reading import OPEN, CallFilter, Head
+from service.ledger.assurance import Assurance
+from service.ledger.choosing import OPEN, CallFilter
+from service.ledger.reading import Head
 from service.ledger.verdicts import VerdictCount, VerdictSum
 
 VERSION = 1
@@ -51,6 +54,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         owner: the one client whose calls are shown; None for all.
         timed: spending by provider and hour or day, by `unit`.
         newest: the newest call of all, whatever the range; None while there is none.
+        near: limits that are nearly used up, in a few words each.
     """
 
     as_of: str
@@ -69,6 +73,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     stuck_until: str
     newest: Shown | None
     head: Head
+    assured: Assurance
+    near: tuple[str, ...]
 
 
 async def _show(request: web.Request) -> web.Response:
@@ -91,6 +97,7 @@ async def _read(request: web.Request) -> tuple[Ranged, Found]:
 def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found:
     reading, as_of = state.reading, utc_text(now_ns)
     only = CallFilter(owner=owner, since=asked.span.since, until=asked.span.until)
+    assured = state.assure()
     stuck_until = min(asked.span.until or as_of, utc_text(now_ns - STUCK_S * NS_PER_S))
     with reading.snapshot():
         newest = fetch(reading, CallFilter(owner=owner), before=None, limit=1, as_of=as_of)
@@ -116,6 +123,8 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             stuck_until=stuck_until,
             newest=newest[0] if newest else None,
             head=reading.head(),
+            assured=assured,
+            near=tuple(map(in_short, near(visible(reading.budgets(as_of), owner)))),
         )
 
 
@@ -191,6 +200,8 @@ def _shown(asked: Ranged, found: Found) -> dict[str, Any]:
         "json_query": _query(asked.query),
         "ranges": [(title, _query(query), here) for title, query, here in asked.links],
         "head": found.head,
+        "assured": found.assured,
+        "near": found.near,
         "some_simulated": any(row.simulated for row in found.totals),
     }
 

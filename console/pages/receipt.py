@@ -8,6 +8,7 @@ from aiohttp import web
 
 from console.page import STATE, NotHereError, Page, answer_json, show
 from console.rows import Cost, shown
+from console.told import resolved
 from console.waterfall import bars, drawn
 from console.words import NEXT_STEPS, entries_of
 from service.core.entries import DoubtEntry, RefusalEntry, SettlementEntry, UnsentEntry
@@ -38,7 +39,7 @@ class _Working(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: its record, its part of the receipt, and its end under the name of its kind."""
+    """One attempt: its record, its part of the receipt, its end under the name of its kind, and its resolution."""
 
     record: Attempt
     told: ReceiptAttempt
@@ -46,6 +47,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     refused: RefusalEntry | None
     unsent: UnsentEntry | None
     doubted: DoubtEntry | None
+    resolved: str | None
     working: _Working | None
 
 
@@ -95,6 +97,7 @@ def _part(attempt: Attempt, told: ReceiptAttempt) -> _Part:
         refused=end if isinstance(end, RefusalEntry) else None,
         unsent=end if isinstance(end, UnsentEntry) else None,
         doubted=end if isinstance(end, DoubtEntry) else None,
+        resolved=resolved(attempt.resolution) if attempt.resolution else None,
         working=_working(settled) if settled else None,
     )
 

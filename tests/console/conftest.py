@@ -15,10 +15,13 @@ from console.app import create
 from console.live import Live
 from console.page import PREFIX
 from service.core.entries import OfCall
+from service.ledger.assurance import Assurance
+from service.ledger.auditing import Audited
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 
 T0_NS = 1_795_363_200_000_000_000  # 2026-11-22T16:00:00Z
 NOW_NS = T0_NS + 3_600_000_000_000
@@ -58,8 +61,26 @@ class Books:
         feed = Feed([self.live], reread=self.reading.steps, next_index=store.next_index, steps_max=1000)
         feed.start()
         self.clock = Steady(T0_NS, 1_000_000_000)
-        self.ledger = Ledger(store, feed, clock=self.clock)
+        self.ledger = Ledger(Writer(store), feed, clock=self.clock)
         self._numbers = itertools.count(1)
+        self.audited = Audited()
+        self.signed = 0
+        self.failing = False
+
+    def assure(self) -> Assurance:
+        """Say how far the log is signed and verified."""
+        return Assurance(
+            origin="o-test",
+            public_key="o-test+01234567+AbCdEf",
+            entries=self.reading.head().next_index,
+            signed=self.signed,
+            signed_at="2026-11-22T16:59:30.000000Z",
+            note=f"o-test\n{self.signed}\nr00t=\n\n— o-test s1gned\n",
+            failing=self.failing,
+            failures=int(self.failing),
+            witnessed=False,
+            audited=self.audited,
+        )
 
     async def write(self, *entries: OfCall) -> str:
         """Write one call from its opening entry on, and give its id."""
@@ -142,6 +163,7 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None) -> As
         clock=Steady(NOW_NS),
         owner=lambda _request: owner,
         live=books.live,
+        assure=books.assure,
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

@@ -11,7 +11,7 @@ import pytest
 from console import words
 from service.core.verdict import CODES, word_of
 from service.core.words import AttemptOutcome, ToolOutcome, VerdictWord, ZeroReason
-from service.ledger.reading import OPEN
+from service.ledger.choosing import OPEN
 from service.ledger.sqlite import FILE_NAME
 
 if TYPE_CHECKING:

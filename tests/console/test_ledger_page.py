@@ -14,7 +14,8 @@ from console import rows
 from service.core.entries import Cost, WorstCase
 from service.core.money import decimal_text
 from service.core.words import CostStatus, DoubtCause, ToolOutcome, ZeroReason
-from service.ledger.reading import CallFilter, WalletSum
+from service.ledger.choosing import CallFilter
+from service.ledger.reading import WalletSum
 
 if TYPE_CHECKING:
     from console.rows import Shown

@@ -253,6 +253,7 @@ async def address(books: "Books") -> AsyncIterator[str]:
             clock=Steady(NOW_NS),
             owner=lambda _request: None,
             live=books.live,
+            assure=books.assure,
         ),
     )
     runner = make_runner(app)

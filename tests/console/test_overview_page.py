@@ -11,7 +11,9 @@ from console.pages.overview import LATEST_ROWS
 from service.core.entries import Cost, WorstCase
 from service.core.money import decimal_text, pico
 from service.core.words import CostStatus, DoubtCause, ToolOutcome, ZeroReason
-from service.ledger.reading import CallFilter
+from service.ledger.auditing import Audited
+from service.ledger.choosing import CallFilter
+from service.ledger.findings import Problem
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -326,3 +328,18 @@ async def test_headings_go_down_in_order(books: "Books", browser: "Browser", mad
     assert len(set(ids)) == len(ids)
     assert set(re.findall(r'aria-labelledby="([^"]+)"', raw)) <= set(ids)
     assert raw.count('class="plot"') == raw.count('role="group" aria-label="Spend by')
+
+
+async def test_how_far_the_record_can_be_relied_on_is_said(books: "Books", shows: "Shows", made: "Made") -> None:
+    """One line says how much is recorded, signed by which key, and verified; what the audit found comes first."""
+    await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    books.signed = 4
+    page = await shows("/")
+    assert "5 entries, signed up to 4 at 16:59:30 UTC by 01234567, not verified yet since the start" in page
+    books.audited = Audited(verified=3, problems=1, first=Problem(2, "it is wrong"))
+    assert "≠ The record was changed: entry 2. 5 entries, signed up to 4" in (page := await shows("/"))
+    assert "verified up to 3" in page
+    books.failing, books.audited = True, Audited(failure="why")
+    page = await shows("/")
+    assert "(no newer checkpoint could be kept)" in page
+    assert "(the audit cannot look)" in page

@@ -8,7 +8,7 @@ import pytest
 from service.core.entries import Cost, Rates
 from service.core.evidence import Signature, TlsPeer
 from service.core.receipt import receipt
-from service.core.words import CostStatus
+from service.core.words import CostStatus, ToolOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -194,3 +194,42 @@ async def test_a_strangers_text_stays_text(
     assert page.count("<script>alert(1)</script>") > 15
     raw = await (await browser.get(f"/console/calls/{call_id}")).text()
     assert "<script" not in raw
+
+
+async def test_a_resolution_says_who_when_and_why(books: "Books", shows: "Shows", made: "Made") -> None:
+    """What was stated of an attempt in doubt stands with author, time and reason; what was held stands beside."""
+    for stated in (made.resolution(), made.written_off()):
+        call_id = await books.write(made.tool_call(), made.intent(), made.doubt(), made.answer(), stated)
+        page = await shows(f"/calls/{call_id}")
+        assert "Stated by user anna (uid 1000) on this machine, at 2026-11-22" in page
+        assert "Why the provider's console shows it" in page
+        assert "Was held (worst case, not spend) ≤ 1.5 USD" in page
+        said = "written off" if stated.amount is None else "stated to have cost 0.5 USD, 700 tokens."
+        assert f"An attempt in doubt was {said}" in page
+
+
+async def test_a_replay_leads_to_what_it_repeats(
+    books: "Books", shows: "Shows", made: "Made", browser: "Browser"
+) -> None:
+    """The repetition links to the call that was paid for; that one says nothing of it."""
+    first = await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    replay = made.answer(zero_reason=ZeroReason.IDEMPOTENT_REPLAY, replay_of=first)
+    second = await books.write(made.tool_call(), replay)
+    assert f"Repeats the call {first}, whose answer was given again" in await shows(f"/calls/{second}")
+    assert f'href="/console/calls/{first}"' in await (await browser.get(f"/console/calls/{second}")).text()
+    assert "Repeats" not in await shows(f"/calls/{first}")
+
+
+async def test_each_attempt_leads_to_its_proof(books: "Books", browser: "Browser", made: "Made") -> None:
+    """Position and leaf hash stand with links to the proof and to the checkpoint."""
+    call_id = await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    page = await (await browser.get(f"/console/calls/{call_id}")).text()
+    assert 'href="/api/v1/proof/3"' in page
+    assert 'href="/api/v1/checkpoint"' in page
+
+
+async def test_a_budget_stop_leads_to_the_budgets(books: "Books", shows: "Shows", made: "Made") -> None:
+    """A call that a budget stopped says so, and where budgets stand."""
+    stopped = made.answer(outcome=ToolOutcome.BUDGET, zero_reason=ZeroReason.BUDGET_STOP, error_code="budget")
+    page = await shows(f"/calls/{await books.write(made.tool_call(), stopped)}")
+    assert "Stopped by a budget: what it could have cost at most did not fit" in page
