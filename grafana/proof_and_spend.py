@@ -40,6 +40,7 @@ def proof_and_spend() -> dashboard.Dashboard:
             ("What providers metered", _consumption()),
             ("How long it took: the points lead to receipts", _durations()),
             ("Does everything add up?", _accounts()),
+            ("Can the record be relied on, and what may still be spent?", _reliance()),
         ),
     )
 
@@ -242,6 +243,53 @@ def _accounts() -> Iterable[Panel]:
         units.CountsPerMinute,
         query(_a_minute("reason", f"exai_rejections_total{{{MINE}}}"), "{{reason}}"),
     )
+
+
+def _reliance() -> Iterable[Panel]:
+    yield alarm(
+        "Findings of the audit",
+        "exai_ledger_audit_problems: the record was changed; /health and the console name the first bad entry.",
+        units.Short,
+        query(f"max(exai_ledger_audit_problems{{{MINE}}})"),
+    )
+    yield alarm(
+        "Checkpoints lost in the range",
+        f"Increase of exai_ledger_checkpoint_failures_total: signatures that could not be kept. {_EXTRAPOLATED}",
+        units.Short,
+        query(_more("", f"exai_ledger_checkpoint_failures_total{{{MINE}}}")),
+    )
+    yield figure(
+        "Entries not signed yet",
+        "exai_ledger_size less exai_ledger_checkpoint_size: a second's worth at most while all is well.",
+        units.Short,
+        query(f"sum(exai_ledger_size{{{MINE}}}) - sum(exai_ledger_checkpoint_size{{{MINE}}})"),
+    )
+    yield figure(
+        "Since the newest checkpoint",
+        "exai_ledger_checkpoint_age_seconds: one is signed when there are new entries.",
+        units.Seconds,
+        query(f"max(exai_ledger_checkpoint_age_seconds{{{MINE}}})"),
+    )
+    yield figure(
+        "Entries verified since the start",
+        "exai_ledger_audited_entries: bytes, places and tables were compared. No data before the first round.",
+        units.Short,
+        query(f"sum(exai_ledger_audited_entries{{{MINE}}})"),
+        width=8,
+    )
+    yield graph(
+        "Limits: what is used of each",
+        "exai_budget_spent and exai_budget_reserved over exai_budget_limit, in the present window. At 100 % calls"
+        f" are stopped before anything is sent. No data: no budget is set. {_APART}",
+        units.PercentUnit,
+        *apart(_share_used, "{{budget}} {{group}} {{unit}}"),
+        width=24,
+    )
+
+
+def _share_used(mode: str) -> str:
+    used = " + ".join(f"exai_budget_{part}{{{MINE}, {mode}}}" for part in ("spent", "reserved"))
+    return f"max by (budget, group, unit) (({used}) / exai_budget_limit{{{MINE}, {mode}}})"
 
 
 def _more(labels: str, series: str) -> str:

@@ -19,6 +19,7 @@ from service.core.entries import (
     End,
     IntentEntry,
     RefusalEntry,
+    ResolutionEntry,
     SettlementEntry,
     ToolCallEntry,
     UnsentEntry,
@@ -62,6 +63,12 @@ class MetricsListener:
                 counted_attempts=attempts,
             )
 
+    def in_doubt(self) -> tuple[int, int, int]:
+        """Give an index, and how many real and how many simulated attempts are in doubt as of that entry."""
+        with self._lock:
+            real, simulated = self._metrics.in_doubt()
+            return self._counts.index, int(real), int(simulated)
+
     def _take(self, step: Step) -> None:
         entry, call = step.entry, step.call
         self._counts = msgspec.structs.replace(self._counts, index=entry.index)
@@ -81,6 +88,8 @@ class MetricsListener:
                 self._ended(call, entry)
             case AnswerEntry():
                 self._closed(call, entry)
+            case ResolutionEntry():
+                self._metrics.resolved(call, call.attempt(entry.attempt_id), entry)
             case _:
                 return
 

@@ -23,21 +23,23 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN_METRICS_CONTENT_TYPE
 from prometheus_client.openmetrics.exposition import generate_latest as open_metrics
 
-from otel.accounts import Audit, SpanAccount
+from otel.accounts import Audit, BudgetAccount, Evidence, EvidenceAccount, SpanAccount
 from otel.exporting import ExportCounts
 from otel.histograms import Durations, exemplar
 from otel.series import SIMULATED, OfModel, simulated_word, stand, standing
-from service.core.entries import AnyEntry, Entry, SettlementEntry, SystemEntry, kind
+from service.core.budget import BudgetState
+from service.core.entries import ENDS, AnyEntry, Entry, ResolutionEntry, SettlementEntry, SystemEntry, kind
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, ToolCall
 from service.core.times import NS_PER_S, utc_ns
 from service.core.usage import Usage
-from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
+from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ToolOutcome, ZeroReason
 
 OTHER = "other"
 TOKEN_KINDS = ("uncached_input", "cached_input", "cache_write", "output")
-OUTCOMES = tuple(outcome.value for outcome in AttemptOutcome if outcome is not AttemptOutcome.OPEN)
+OUTCOMES = tuple(str(outcome) for outcome in ENDS.values())
 KINDS: tuple[str, ...] = tuple(str(entry.__struct_config__.tag) for entry in get_args(AnyEntry))
+_OF_SETTLEMENTS = tuple(status for status in CostStatus if status is not CostStatus.STATED)
 _OPEN_METRICS = "application/openmetrics-text"
 _OF_MODEL = ("provider", "model", SIMULATED)
 _REAL_OR_NOT = "simulated: whether a simulator stands in for the provider"
@@ -109,6 +111,23 @@ class Metrics:
         """Show from now on how many equations of conservation do not hold; call it once."""
         self._registry.register(Audit(broken))
 
+    def assure(
+        self, evidence: Callable[[], Evidence | None], budgets: Callable[[], Sequence[BudgetState]]
+    ) -> None:
+        """Show from now on how far the log is signed and verified, and where limits stand; call it once."""
+        self._registry.register(EvidenceAccount(evidence))
+        self._registry.register(BudgetAccount(budgets))
+
+    def in_doubt(self) -> tuple[float, float]:
+        """Say how many (real, simulated) attempts are in doubt, as the gauge holds them."""
+        found = {
+            sample.labels[SIMULATED]: sample.value
+            for (family,) in [self._in_doubt.collect()]
+            for sample in family.samples
+        }
+        real, simulated = (simulated_word(simulated=word) for word in (False, True))
+        return found.get(real, 0.0), found.get(simulated, 0.0)
+
     def admitted(self, open_calls: int) -> None:
         """Count a tool call that was admitted; `open_calls` are open now."""
         self._calls_admitted.inc()
@@ -141,6 +160,15 @@ class Metrics:
         if isinstance(attempt.end, SettlementEntry):
             self._settled(series, attempt.end, way)
         self._durations.ended(series, attempt, way)
+
+    def resolved(self, call: ToolCall, attempt: Attempt, said: ResolutionEntry) -> None:
+        """Count what became of an attempt in doubt: it is none any more, and what was stated for it is spend."""
+        series = self._of(attempt)
+        self._doubts(series[-1]).dec()
+        standing(self._resolutions, self._resolutions_of, (series[-1], said.outcome.value)).inc()
+        if said.amount is not None and said.currency is not None:
+            spend = standing(self._spend, self._spend_of, (*series, said.currency))
+            spend.inc(pico(said.amount) / PICO_PER_UNIT, exemplar(call))
 
     def written(self, entry: Entry) -> None:
         """Count a committed entry."""
@@ -246,10 +274,17 @@ class Metrics:
         self._attempts_of = stand(self._attempts, ((*of, outcome) for of in all_series for outcome in OUTCOMES))
         self._in_doubt = self._gauge(
             "exai_attempts_in_doubt",
-            f"Attempts in doubt, those of earlier starts included: sent, no usage came back; {_REAL_OR_NOT}.",
+            "Attempts in doubt and not resolved, those of earlier starts included: sent, no usage came back;"
+            f" {_REAL_OR_NOT}.",
             (SIMULATED,),
         )
         self._in_doubt_of = stand(self._in_doubt, ((self._mode,),))
+        self._resolutions = self._counter(
+            "exai_resolutions_total",
+            f"Attempts in doubt that were resolved later; {_REAL_OR_NOT}; outcome: what became of them.",
+            (SIMULATED, "outcome"),
+        )
+        self._resolutions_of = stand(self._resolutions, ((self._mode, str(how)) for how in ResolutionOutcome))
 
     def _define_consumption(self) -> None:
         all_series, currencies = self._series(), self._labels.currencies
@@ -269,7 +304,8 @@ class Metrics:
         self._reasoning_of = stand(self._reasoning, all_series)
         self._spend = self._counter(
             "exai_spend_total",
-            f"Cost of settled attempts in units of the currency; {_WHOSE}; currency: ISO 4217, never summed over.",
+            "Cost of settled attempts, and what was stated for reconciled ones, in units of the currency;"
+            f" {_WHOSE}; currency: ISO 4217, never summed over.",
             (*_OF_MODEL, "currency"),
         )
         self._spend_of = stand(self._spend, ((*of, currency) for of in all_series for currency in currencies))
@@ -278,7 +314,7 @@ class Metrics:
             f"Attempts that were settled; {_REAL_OR_NOT}; cost_status: what is known of the cost.",
             (SIMULATED, "cost_status"),
         )
-        self._settlements_of = stand(self._settlements, ((self._mode, status.value) for status in CostStatus))
+        self._settlements_of = stand(self._settlements, ((self._mode, status.value) for status in _OF_SETTLEMENTS))
         self._unpriced = self._counter(
             "exai_unpriced_attempts_total",
             f"Settled attempts whose cost is unknown, for no price is stated; {_REAL_OR_NOT}.",

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel.accounts import Evidence
 from otel.exporting import ExportCounts, ExportState
 from otel.metrics import Labels, Metrics
+from service.core import budget
+from service.core.entries import BudgetTerms
+from service.core.words import BudgetPeriod
 from tests.conftest import Made
 from tests.grafana.asking import DASHBOARDS, RULES, asked, dashboard, grouped, rules, selectors, substituted
 
@@ -26,6 +30,10 @@ def known() -> dict[str, set[str]]:
         export=lambda: ExportCounts(state=ExportState.OFF),
     )
     metrics.audit(list)
+    evidence = Evidence(entries=1, signed=1, signed_age_s=1, failures=0, verified=1, problems=0)
+    terms = BudgetTerms(name="daily", period=BudgetPeriod.TOTAL, limits={"tokens": "1"})
+    states = budget.states(terms, budget.window(terms, ""), {})
+    metrics.assure(lambda: evidence, lambda: states)
     call = Made().call(Made().intent(), Made().settlement(), Made().answer())
     metrics.ended(call, call.attempts[0])
     found: dict[str, set[str]] = {"up": set()}

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel.source import Source, source
-from service.core.entries import AnyEntry, SystemEntry, encode
+from service.core.entries import AnyEntry, OfLedger, encode
 from service.core.merkle import leaf_hash
 from service.core.record import Step, ToolCall, after
 from service.core.times import NS_PER_S, utc_ns, utc_text
@@ -38,7 +38,7 @@ class Log:
         self.index += 1
         at = utc_text(BEGUN_NS + self.index * NS_PER_S)
         placed = msgspec.structs.replace(entry, origin="o-1", epoch=self.epoch, index=self.index, at=at)
-        if isinstance(placed, SystemEntry):
+        if isinstance(placed, OfLedger):
             return Step(placed, None)
         call = after(self.calls.get(placed.tool_call_id), placed, leaf_hash(encode(placed)))
         self.calls[placed.tool_call_id] = call

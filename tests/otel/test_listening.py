@@ -293,3 +293,10 @@ def test_a_call_whose_opening_was_never_seen_is_a_fault(
     assert views.numbers.counts().faults == 3
     assert "steps not counted = 0: 3 ≠ 0" in views.broken()
     assert ("an entry was not counted", 1) == (caplog.records[0].getMessage(), vars(caplog.records[0])["index"])
+
+
+def test_doubts_are_told_as_of_an_index(views: Views, log: "Log", made: "Made") -> None:
+    """Who compares the count with the tables must know how far the metrics have come."""
+    assert (-1, 0, 0) == views.numbers.in_doubt()
+    views.take(log.add(made.tool_call(), made.intent(simulated=True), made.doubt()))
+    assert (2, 0, 1) == views.numbers.in_doubt()

@@ -375,3 +375,8 @@ def test_everyone_else_gets_plain_text(accept: str | None, metrics: Metrics) -> 
     body, content_type = metrics.render(accept)
     assert content_type.startswith("text/plain; version=0.0.4")
     assert b"_created" not in body
+
+
+def test_the_gauge_of_doubts_can_be_asked(metrics: Metrics) -> None:
+    """Real and simulated ones apart, as the scrape would show them."""
+    assert (2.0, 0.0) == metrics.in_doubt()
