@@ -26,6 +26,7 @@ from service.core.entries import OfCall, encode
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 from tests.conftest import Made
 from tests.ledger.conftest import Lives
 
@@ -112,7 +113,7 @@ async def ledger_appends(folder: Path) -> AsyncIterator[Append]:
     store = SqliteStore(folder, new_origin="exai/bench")
     feed = Feed((), reread=lambda _first, _count: (), next_index=store.next_index)
     feed.start()
-    ledger = Ledger(store, feed, clock=Real())
+    ledger = Ledger(Writer(store), feed, clock=Real())
     await ledger.start({})
     try:
         yield lambda entries: ledger.append(*entries)

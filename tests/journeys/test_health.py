@@ -6,13 +6,14 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from service.app import running
 from service.environment import load
 from service.equipment import load_providers
 from tests.journeys.conftest import KEYS
-from tests.processes import WAIT_S, Judge, Served, Serving, end, get, get_json, serve
+from tests.processes import WAIT_S, Judge, Served, Serving, end, eventually, get, get_json, serve
 from tests.speaking import speaking
 
 SKEW_S = 120
@@ -96,6 +97,36 @@ async def test_a_refused_key_is_named_and_survives_a_restart(
     refused, good = by_provider(checks, "kimi"), by_provider(checks, "glm")
     assert ("degraded", "unknown") == (refused["state"], good["state"])
     assert "before this start" in refused["sentence"]
+
+
+async def test_a_record_that_was_changed_is_found_by_the_audit(serving: Serving, judge: Judge) -> None:
+    """A row that says something else than its entries, which a start does not see, is named soon after it."""
+    served = serving()
+    assert await ask(served, "kimi")
+    _, checks = await checks_of(served)
+    assert "ok" == checks["evidence"]["state"]
+    assert 0 == await served.stop()
+    with apsw.Connection(str(served.folder / "data" / "ledger.sqlite3")) as connection:
+        connection.execute("UPDATE attempts SET cost_pico = 1")
+    again = serve(served.folder, {**KEYS, **judge.base_urls})
+
+    async def found() -> dict[str, Any] | None:
+        _, checks = await checks_of(again)
+        evidence = checks["evidence"]  # the row, and the sum that it belongs to
+        return evidence if evidence["detail"]["problems"] == 2 else None
+
+    try:
+        evidence = await eventually(found)
+        assert evidence is not None
+        assert "degraded" == evidence["state"]
+        assert "the rows differ in 1/cost_pico" in evidence["sentence"]
+        assert "exai ledger verify" in evidence["sentence"]
+        _, page = await get(f"{again.url}/console/evidence")
+        assert "≠ The record was changed" in page
+        _, metrics = await get(f"{again.url}/metrics")
+        assert "exai_ledger_audit_problems 2.0" in metrics
+    finally:
+        end(again.child)
 
 
 async def test_a_provider_that_cannot_be_reached_is_named(serving: Serving) -> None:

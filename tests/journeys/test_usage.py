@@ -23,6 +23,7 @@ from service.core.words import CostStatus, ZeroReason
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.sqlite import SqliteStore
+from service.ledger.writer import Writer
 from tests.accounts import Export
 from tests.processes import Served, Serving, get, get_json, run
 from tests.speaking import Said, Speaker, receipt_of, speaking
@@ -111,7 +112,7 @@ async def write(made: "Made", folder: Path) -> None:
     clock.ns = edges()[0] - 10**9
     feed = Feed((), reread=lambda _first, _count: (), next_index=0)
     feed.start()
-    ledger = Ledger(SqliteStore(folder, new_origin="exai/edges"), feed, clock=clock)
+    ledger = Ledger(Writer(SqliteStore(folder, new_origin="exai/edges")), feed, clock=clock)
     await ledger.start({})
     for number, at_ns in enumerate(edges()):
         clock.ns = at_ns

@@ -24,6 +24,7 @@ FUNCTION_LINES_MEDIAN = 15
 PLUGS = (
     ("service.providers", "PROVIDER"),
     ("service.tools", "TOOL"),
+    ("service.actions", "ACTION"),
     ("service.cli", "COMMAND"),
     ("console.pages", "PAGE"),
 )
