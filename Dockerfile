@@ -31,10 +31,11 @@ ENV PATH=/opt/exai/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     EXAI_CONTAINER=1 \
     EXAI_HOST=0.0.0.0 \
-    EXAI_DATA_DIR=/data
+    EXAI_DATA_DIR=/data \
+    EXAI_CHECKPOINTS_DIR=/checkpoints
 WORKDIR /opt/exai/app
 USER 10001:10001
-VOLUME /data
+VOLUME ["/data", "/checkpoints"]
 EXPOSE 8079
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --start-interval=1s --retries=3 \

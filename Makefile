@@ -26,14 +26,19 @@ check: .venv/dev.locked
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
-# Measure a tool call against a bare relay, and the ledger against a bare loop of the same commits.
+# Measure a tool call against a bare relay; the ledger's appends, latency, growth and verification against bare loops.
 bench: .venv/dev.locked
 	@$(PYTHON) -m tests.bench.calls
 	@$(PYTHON) -m tests.bench.ledger_appends
+	@$(PYTHON) -m tests.bench.ledger_latency
+	@$(PYTHON) -m tests.bench.ledger_verify
+	@$(PYTHON) -m tests.bench.ledger_growth
 
-# Kill the service many times under load and compare the books.
+# Kill the service and cut its power many times, run thousands of seeded worlds, and compare the books.
 soak: .venv/dev.locked
-	@EXAI_KILLS=300 $(PYTHON) -m pytest tests/faults -k kill --timeout 7200 -rP
+	@EXAI_SEEDS=10000 EXAI_BOUND_CALLS=10000 $(PYTHON) -m pytest tests/simulation tests/ledger/test_machine.py \
+	    tests/journeys/test_bounds.py --timeout 7200
+	@EXAI_KILLS=300 EXAI_POWER_CUTS=1000 $(PYTHON) -m pytest tests/faults -k "kill or power_cut" --timeout 7200 -rP
 
 # Take the pictures of the README anew: the demo, as a browser shows it.
 pictures: .venv/dev.locked
