@@ -124,10 +124,7 @@ async def running(
             app = web.Application(middlewares=[problems(_new_id), stand])
             for mounted in (part, *(name for name in MOVABLE if part == MAIN and name not in listeners)):
                 mount(app, mounted, service, sockets, clock)
-            runner = make_runner(app)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await BoundedSite(runner, listener=listener, connections=connections).start()
+            await _reached(stack, app, listener, connections)
         await stack.enter_async_context(controlled(settings.data_dir, actions, _acting(service, sockets, clock)))
         stack.enter_context(kept.patrol)
         # Closing begins here: no new call, the open ones end and are answered, then the goodbye.
@@ -148,6 +145,16 @@ def _acting(service: Service, sockets: WebSockets, clock: Clock) -> Stand:
         connections=sockets.count_of,
         wallets=lambda: service.wallets,
     )
+
+
+async def _reached(
+    stack: AsyncExitStack, app: web.Application, listener: socket.socket, connections: Connections
+) -> None:
+    """Answer on a port until the stack closes."""
+    runner = make_runner(app)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await BoundedSite(runner, listener=listener, connections=connections).start()
 
 
 def _working(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Working:

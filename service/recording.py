@@ -9,7 +9,7 @@ from functools import partial
 
 from console.live import Live
 from otel.accounts import Evidence
-from otel.collector import destination
+from otel.collector import Destination, destination
 from otel.counts import unbalanced
 from otel.exporting import ExportQueue, ExportState
 from otel.listening import MetricsListener, SpanListener
@@ -33,7 +33,7 @@ from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.limiting import limiting
 from service.ledger.notary import Notary
-from service.ledger.opening import open_store
+from service.ledger.opening import Opened, open_store
 from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
 from service.ledger.writer import Writer
@@ -73,13 +73,10 @@ async def recording(
     collector = destination(environ)  # first: a wrong variable must not cost an epoch
     checkpoints = Checkpoints(settings.checkpoints, witness=settings.witness_file)
     ballast = Ballast(settings.data_dir)
-    opened = ballast.opened(lambda: open_store(settings.data_dir, checkpoints, entropy=os.urandom))
+    opened = _opened(settings, checkpoints, ballast)
     store, notary = opened.store, opened.notary
     stack.callback(store.close)  # closed by the ledger too, once there is one
-    if store.migrated_from is not None:
-        _log.warning("the ledger was brought to a newer schema", extra={"schema_before": store.migrated_from})
-    speaks = source(version=VERSION, instance_id=f"{store.origin}#{store.epoch}")
-    spans = ExportQueue(None if collector is None else HttpSender(collector, speaks))
+    spans = _spans(collector, f"{store.origin}#{store.epoch}")
     stack.callback(spans.close, EXPORT_CLOSE_S)
     reading = Reading(settings.data_dir)
     stack.callback(reading.close)
@@ -90,10 +87,7 @@ async def recording(
     metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
     counted = MetricsListener(metrics)
     traced = SpanListener(spans)
-
-    def broken() -> tuple[str, ...]:
-        return unbalanced(counted.counts(), traced.counts())
-
+    broken = partial(_unbalanced, counted, traced)
     metrics.audit(broken)
     live = Live(clock)
     tokens = Tokens(settings.ws_token, entries=reading.of_ledger(), now_ns=clock.now_ns)
@@ -104,9 +98,7 @@ async def recording(
     writer = Writer(store, budgets=budgets, ballast=ballast, canaries=_canaries(settings))
     ledger = Ledger(writer, feed, clock=clock, notary=notary, on_failure=_setter(stopped))
     stack.push_async_callback(ledger.close)
-    detail["public_key"] = notary.key.verifier.text
-    if swept := await ledger.start(detail):
-        _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
+    await _begin(ledger, detail | {"public_key": notary.key.verifier.text})
     limits, audit = partial(_limits, writer, clock), _audit(reading, writer, notary, counted, clock)
     assure = assuring(reading, notary, checkpoints, lambda: audit.audited)
     metrics.assure(partial(_evidence, assure, clock), limits)
@@ -126,6 +118,28 @@ async def recording(
         limits=limits,
         patrol=Patrol(audit),
     )
+
+
+def _opened(settings: Settings, checkpoints: Checkpoints, ballast: Ballast) -> Opened:
+    opened = ballast.opened(lambda: open_store(settings.data_dir, checkpoints, entropy=os.urandom))
+    if opened.store.migrated_from is not None:
+        before = {"schema_before": opened.store.migrated_from}
+        _log.warning("the ledger was brought to a newer schema", extra=before)
+    return opened
+
+
+def _spans(collector: Destination | None, instance_id: str) -> ExportQueue:
+    speaks = source(version=VERSION, instance_id=instance_id)
+    return ExportQueue(None if collector is None else HttpSender(collector, speaks))
+
+
+async def _begin(ledger: Ledger, detail: dict[str, str]) -> None:
+    if swept := await ledger.start(detail):
+        _log.warning("an earlier start left tool calls open; they are closed now", extra={"tool_calls": swept})
+
+
+def _unbalanced(counted: MetricsListener, traced: SpanListener) -> tuple[str, ...]:
+    return unbalanced(counted.counts(), traced.counts())
 
 
 def _canaries(settings: Settings) -> tuple[bytes, ...]:

@@ -187,8 +187,9 @@ async def test_only_admitted_calls_are_in_the_ledger(plain: Served, judge: Judge
         assert before == await plain.export()
         assert not (await speaker.call(prompt="And now?"))["isError"]
     after = await plain.export()
-    assert after.splitlines()[: len(Export(before).entries)] == before.splitlines()[:-1]
-    kinds = [json.loads(line)["entry"]["kind"] for line in after[len(before) :].splitlines()]
+    written = len(Export(before).entries)
+    assert before.splitlines()[:-1] == after.splitlines()[:written]
+    kinds = [entry["kind"] for entry in Export(after).entries[written:]]
     assert ["tool_call", "intent", "accepted", "settlement", "answer"] == kinds
     assert 1 == len(await judge.requests())
 
