@@ -36,6 +36,7 @@ from service.ledger.notary import Notary
 from service.ledger.opening import Opened, open_store
 from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
+from service.ledger.sqlite import SqliteStore
 from service.ledger.writer import Writer
 from service.mounting import Kept
 from service.serving.auth import Tokens
@@ -94,8 +95,7 @@ async def recording(
     feed = Feed([tokens, counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
     feed.start()
     notary.start()
-    budgets = limiting(store, at=utc_text(clock.now_ns()))
-    writer = Writer(store, budgets=budgets, ballast=ballast, canaries=_canaries(settings))
+    writer = _writer(store, settings, clock, ballast)
     ledger = Ledger(writer, feed, clock=clock, notary=notary, on_failure=_setter(stopped))
     stack.push_async_callback(ledger.close)
     await _begin(ledger, detail | {"public_key": notary.key.verifier.text})
@@ -126,6 +126,11 @@ def _opened(settings: Settings, checkpoints: Checkpoints, ballast: Ballast) -> O
         before = {"schema_before": opened.store.migrated_from}
         _log.warning("the ledger was brought to a newer schema", extra=before)
     return opened
+
+
+def _writer(store: SqliteStore, settings: Settings, clock: Clock, ballast: Ballast) -> Writer:
+    budgets = limiting(store, at=utc_text(clock.now_ns()))
+    return Writer(store, budgets=budgets, ballast=ballast, canaries=_canaries(settings))
 
 
 def _spans(collector: Destination | None, instance_id: str) -> ExportQueue:
