@@ -57,6 +57,7 @@ def create(
     owner: Callable[[web.Request], str | None],
     live: Live,
     assure: Assuring,
+    may_stay: Callable[[web.Request], bool],
 ) -> web.Application:
     """Build the console, which the caller mounts as a sub-application at `PREFIX`.
 
@@ -69,12 +70,14 @@ def create(
         clock: for the time up to which evidence was weighed.
         live: a listener of the ledger's feed; the application closes it when it shuts down.
         assure: says how far the log is signed and verified; it blocks.
+        may_stay: whether who made a request may still read.
 
     Raises:
         PlugError: a page's file is malformed.
     """
     app = web.Application(middlewares=[_teach])
-    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, _add_assets(app), assure)
+    assets = _add_assets(app)
+    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, assets, assure, may_stay)
     app[LIVE] = live
     environment = aiohttp_jinja2.setup(
         app,

@@ -42,6 +42,7 @@ class State:
         owner: the one client whose calls a request may see; None for all.
         assets: the path of each static file, with the content's hash in it.
         assure: says how far the log is signed and verified; it blocks.
+        may_stay: whether who made a request may still read, for what goes on after the first answer.
     """
 
     reading: Reading
@@ -52,6 +53,7 @@ class State:
     owner: Callable[[web.Request], str | None]
     assets: dict[str, str]
     assure: Assuring
+    may_stay: Callable[[web.Request], bool]
 
     @property
     def api_url(self) -> str:

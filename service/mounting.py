@@ -119,6 +119,7 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
                 owner=_owner,
                 live=kept.live,
                 assure=kept.assure,
+                may_stay=lambda request: kept.tokens.valid(request[CALLER]),
             )
             app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)

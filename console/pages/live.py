@@ -96,7 +96,7 @@ async def _stream(request: web.Request, place: _Place) -> web.StreamResponse:
             try:
                 await response.prepare(request)
                 async with response:
-                    await _tell(response, reader, begun, state, owner)
+                    await _tell(response, reader, begun, state, request)
             except (ConnectionResetError, TimeoutError):
                 _log.debug("a live reader is gone")
             except (StoreError, UnreadableEntryError, BrokenRecordError):
@@ -109,9 +109,10 @@ async def _stream(request: web.Request, place: _Place) -> web.StreamResponse:
 
 
 async def _tell(
-    response: EventSourceResponse, reader: Reader, begun: _Begun, state: State, owner: str | None
+    response: EventSourceResponse, reader: Reader, begun: _Begun, state: State, request: web.Request
 ) -> None:
     """Send what was missed, then what comes, until either side ends. One task waits here, and no other."""
+    owner = state.owner(request)
     await response.write(f"retry: {RETRY_MS}\r\n\r\n".encode())
     index = begun.index
     if begun.latest is not None:
@@ -119,6 +120,8 @@ async def _tell(
     await _send(response, begun.missed)
     while True:
         heard = await reader.next(PING_S)
+        if not state.may_stay(request):  # its token was revoked, or is over
+            return
         if heard.lost:
             latest = await asyncio.to_thread(_latest, state, owner)
             index = latest.index

@@ -7,12 +7,13 @@ TEXT_CHARS_MAX = 500
 MASK = "[redacted]"
 _SECRET_CHARS_MIN = 8  # a shorter needle would blank ordinary words
 
-# Forms of keys and account ids that the providers' own messages and headers are known to carry. A key
+# Forms of keys and account ids that the providers' own messages and headers are known to carry, and of our tokens. A key
 # that is configured is masked by its value too: these lengths are not documented.
 _FORMS = re.compile(
     r"""
       \b[0-9a-f]{32}\.[A-Za-z0-9]{8,}     # Zhipu id.secret
     | \b(?:sk|ak|sim)-[A-Za-z0-9_-]{6,}   # Moonshot, plan and simulator keys
+    | \bexai_[0-9A-Za-z]{36}              # named tokens of ours
     | \borg-[0-9a-f]{8,}                  # Moonshot organisation ids
     | \beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}  # JSON Web Tokens
     | (?i:\bbearer)\s+[^\s"']+

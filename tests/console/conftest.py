@@ -66,6 +66,7 @@ class Books:
         self.audited = Audited()
         self.signed = 0
         self.failing = False
+        self.welcome = True  # whether readers may stay
 
     def assure(self) -> Assurance:
         """Say how far the log is signed and verified."""
@@ -164,6 +165,7 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None) -> As
         owner=lambda _request: owner,
         live=books.live,
         assure=books.assure,
+        may_stay=lambda _request: books.welcome,
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

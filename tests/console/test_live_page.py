@@ -254,6 +254,7 @@ async def address(books: "Books") -> AsyncIterator[str]:
             owner=lambda _request: None,
             live=books.live,
             assure=books.assure,
+            may_stay=lambda _request: books.welcome,
         ),
     )
     runner = make_runner(app)
@@ -324,6 +325,18 @@ async def queued(books: "Books") -> None:
     async with asyncio.timeout(WAIT_S):
         while not books.live.readers:  # noqa: ASYNC110 - the hub has no event for it, and needs none
             await asyncio.sleep(0)
+
+
+async def test_who_may_not_read_any_more_hears_nothing_more(
+    books: "Books", browser: "Browser", made: "Made"
+) -> None:
+    """A stream ends with the right to read, before the next call is told."""
+    async with await browser.get("/console/live", headers=STREAM) as answer:
+        await queued(books)
+        books.welcome = False
+        await books.write(*every_end(made)[0])
+        await ended(answer)
+    assert 0 == books.live.readers
 
 
 async def test_a_shutdown_ends_open_streams(books: "Books", browser: "Browser") -> None:

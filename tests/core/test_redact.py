@@ -41,6 +41,7 @@ def test_a_short_needle_is_not_masked() -> None:
         "sk-cp-abcdefghij",
         "ak-f0123456789abcdefghi",
         "sim-alice-1",
+        "exai_0123456789abcdefghijABCDEFGHIJ012345",
         "org-0123456789abcdef0123456789abcdef",
         "eyJhbGciOiJIUzI1NiJ9.eyJhcGlfa2V5IjoiYSJ9.c2lnbmF0dXJl",
         "eyJhbGciOiJIUzI1NiJ9",

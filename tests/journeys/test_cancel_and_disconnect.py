@@ -1,6 +1,7 @@
 """Cancel, disconnect, stop: whoever leaves, and however, what was begun is ended and written down."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.accounts import Export, Said, agree, unique
 from tests.processes import Judge, Served, Serving, end, eventually, get_json, serve
 from tests.speaking import receipt_of, speaking
 
+STORM, CLIENTS, AT_ONCE = 320, 8, 8
 LONG = "Tell me a long story. sim:words=60"
 ENDLESS = "Tell me a very long story. sim:words=900"
 SLOW = {"kind": "drip", "slice_bytes": 200, "pause_seconds": 0.01}
@@ -99,6 +101,38 @@ async def test_a_disconnect_lets_the_call_settle(served: Served, judge: Judge) -
     assert ["settled", "settled"] == [one["outcome"] for call in calls for one in call["attempts"]]
     assert ["ok", "ok"] == [call["outcome"] for call in calls]
     agree(Export(await served.export()), await judge.requests())
+
+
+async def test_a_storm_of_cancels_leaves_nothing_open(serving: Serving, judge: Judge) -> None:
+    """Hundreds of calls, each cancelled at its own moment, then the clients are gone: every intent ends, once."""
+    served = serving(EXAI_CALLS_IN_FLIGHT_MAX="500", EXAI_CLIENT_CALLS_IN_FLIGHT_MAX="500")
+    await judge.fault({"kind": "latency", "seconds": 0.03})
+    dice = random.Random(STORM)  # noqa: S311 - moments, not secrets
+
+    async def client() -> None:
+        async with speaking(served.socket) as speaker:
+            for _ in range(STORM // CLIENTS // AT_ONCE):
+                begun = [await speaker.begin(prompt="Hello?") for _ in range(AT_ONCE)]
+                for number, _ in begun:
+                    await asyncio.sleep(dice.uniform(0, 0.01))  # the moment is what is random here
+                    await speaker.cancel(number)
+                await asyncio.wait([answer for _, answer in begun], timeout=0.05)
+            assert speaker.socket.transport is not None
+            speaker.socket.transport.abort()
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+    async def none_open() -> bool:
+        return (await get_json(f"{served.url}/console/calls.json?outcome=open"))["call_count"] == 0
+
+    await eventually(none_open)
+    await judge.fault()
+    async with speaking(served.socket) as speaker:
+        assert not (await speaker.call(prompt="Is there room?"))["isError"]
+    export = Export(await served.export())
+    assert set(export.intents) == set(export.ends)
+    assert len(export.of("tool_call")) == len(export.answers) > STORM // 2
+    agree(export, await judge.requests())
 
 
 async def _load(served: Served, judge: Judge, count: int) -> list[Said | None]:
