@@ -7,8 +7,8 @@ TEXT_CHARS_MAX = 500
 MASK = "[redacted]"
 _SECRET_CHARS_MIN = 8  # a shorter needle would blank ordinary words
 
-# Forms of keys and account ids that the providers' own messages and headers are known to carry, and of our tokens. A key
-# that is configured is masked by its value too: these lengths are not documented.
+# Forms of our own tokens, and of keys and account ids that the providers' own messages and headers are known to
+# carry. A key that is configured is masked by its value too: these lengths are not documented.
 _FORMS = re.compile(
     r"""
       \b[0-9a-f]{32}\.[A-Za-z0-9]{8,}     # Zhipu id.secret
