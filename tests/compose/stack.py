@@ -151,7 +151,7 @@ async def test_a_kill_in_the_middle_of_calls_loses_nothing(up: Stack, killed: st
     calls = (await get_json(f"{CONSOLE}/console/calls.json"))["calls"]
     lost = [attempt for call in calls for attempt in call["attempts"] if attempt["outcome"] == "in_doubt"]
     assert IN_FLIGHT * before == len(lost)
-    assert "leaf hashes right" in up.run("exai", "ledger", "verify")
+    assert "entries are those that were signed" in up.run("exai", "ledger", "verify")
     await called("And on it goes.")
 
 
