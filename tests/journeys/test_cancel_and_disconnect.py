@@ -123,7 +123,7 @@ async def test_a_storm_of_cancels_leaves_nothing_open(serving: Serving, judge: J
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
 
     async def none_open() -> bool:
-        return (await get_json(f"{served.url}/console/calls.json?outcome=open"))["call_count"] == 0
+        return bool(0 == (await get_json(f"{served.url}/console/calls.json?outcome=open"))["call_count"])
 
     await eventually(none_open)
     await judge.fault()
