@@ -15,7 +15,7 @@ from console.rows import Shown, fetch
 from service.core.sheet import cell, sheet
 from service.core.words import AttemptOutcome
 from service.ledger.reading import WalletSum
-from service.ledger.rows import added, attempt_sums, columns
+from service.ledger.rows import added, attempt_sums, columns, reserved_unpriced
 from service.ledger.store import AttemptRow, CallRow, RollupSums
 
 VERSION = 1
@@ -158,7 +158,8 @@ def _add(sums: dict[_SumKey, RollupSums], attempts: tuple[AttemptRow, ...]) -> N
     """Add up attempts per wallet and currency. Only what is in doubt counts as held, not what is open."""
     for attempt in attempts:
         held = attempt.held_pico if attempt.outcome is AttemptOutcome.IN_DOUBT else None
-        key = (attempt.provider, attempt.wallet, attempt.currency, attempt.simulated)
+        currency = None if reserved_unpriced(attempt) else attempt.currency
+        key = (attempt.provider, attempt.wallet, currency, attempt.simulated)
         counted = attempt_sums(msgspec.structs.replace(attempt, held_pico=held))
         sums[key] = added(sums.get(key, RollupSums()), counted)
 

@@ -88,7 +88,9 @@ async def running(
         stopped = asyncio.Event()
         labels = _labels(offered, known, prices, wallets)
         kept = await recording(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
-        await follow_file(kept.ledger, kept.reading, stated.budgets, warnings=stated.warnings)
+        await follow_file(
+            kept.ledger, kept.reading, stated.budgets, has_file=settings.has_file, warnings=stated.warnings
+        )
         wire = Wire(_deadlines(settings), body_bytes_max=settings.body_bytes_max)
         stack.push_async_callback(wire.close)
         entropy = Entropy(os.urandom)

@@ -62,7 +62,7 @@ class _ConfigFile:
 
     def __init__(self, path: Path | None) -> None:
         self.folder = path.parent if path else Path()
-        self._path = path
+        self.path = path
         self._text = _read("the configuration", path) if path else ""
         try:
             self.values: dict[str, Any] = tomllib.loads(self._text)
@@ -83,7 +83,7 @@ class _ConfigFile:
     def place(self, key: str, nth: int | None = None, *, of: str = "wallet") -> str:
         """Say the file and, if it can be found, the line of a key: at the top, or in the nth `[[of]]`."""
         line = self._line(key, nth, of)
-        return f"{self._path} line {line}" if line else str(self._path)
+        return f"{self.path} line {line}" if line else str(self.path)
 
     def _line(self, key: str, nth: int | None, of: str) -> int | None:
         table: int | str | None = None
@@ -103,6 +103,8 @@ def load(
     toml_path: Path | None,
     arguments: Mapping[str, object],
     providers: Iterable[KeyNames],
+    *,
+    keys_needed: bool = True,
 ) -> Loaded:
     """Read the settings from everywhere they may stand.
 
@@ -111,6 +113,7 @@ def load(
         toml_path: the file that the command line names; None takes `EXAI_CONFIG`, else `exai.toml` if it exists.
         arguments: of the command line, by field name; None means that it was not given.
         providers: whose keys and base URLs to look for.
+        keys_needed: False passes over `[[wallet]]`, whose keys may be the service's alone.
 
     Raises:
         SettingsError: a value is wrong, unknown, contradicts another one, or cannot be read.
@@ -118,7 +121,7 @@ def load(
     environ = {name: value for name, value in environ.items() if value.strip()}
     file = _ConfigFile(_config_path(environ, toml_path))
     _check_keys(file)
-    return _Sources(environ, file, arguments, tuple(providers)).loaded()
+    return _Sources(environ, file, arguments, tuple(providers)).loaded(keys_needed=keys_needed)
 
 
 def _config_path(environ: Mapping[str, str], named: Path | None) -> Path | None:
@@ -160,7 +163,7 @@ class _Sources:
         self._warnings: list[str] = []
         self._open_files: list[str] = []
 
-    def loaded(self) -> Loaded:
+    def loaded(self, *, keys_needed: bool) -> Loaded:
         """Read every setting."""
         values: dict[str, Any] = {}
         for option in OPTIONS:
@@ -169,8 +172,9 @@ class _Sources:
             elif (said := self._said(option)) is not None:
                 values[option.name] = self._converted(option, said)
         values["data_dir"] = self._data_dir(values.get("data_dir"))
-        values["wallets"] = self._wallets()
+        values["wallets"] = self._wallets(self._file.tables("wallet") if keys_needed else [])
         budgets = enumerate(self._file.tables("budget"))
+        values["has_file"] = self._file.path is not None
         values["budgets"] = tuple(self._budget(table, place) for place, table in budgets)
         self._warn_of_strangers()
         if not values.get("container"):  # its secrets are of a user outside, and its own must read them
@@ -271,8 +275,8 @@ class _Sources:
             self._open_files.append(f"{where}: others than its owner can read {path}; run chmod 600 {path}")
         return Secret(text)
 
-    def _wallets(self) -> tuple[WalletSource, ...]:
-        named = [self._wallet(table, place) for place, table in enumerate(self._file.tables("wallet"))]
+    def _wallets(self, tables: Iterable[Mapping[str, Any]]) -> tuple[WalletSource, ...]:
+        named = [self._wallet(table, place) for place, table in enumerate(tables)]
         keys = {(source.provider, source.key) for source in named}
         plain: list[WalletSource] = []
         for provider in self._providers:

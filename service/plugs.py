@@ -2,13 +2,14 @@
 
 import importlib
 import pkgutil
+from collections.abc import Container
 from types import ModuleType
 from typing import Any
 
 from service.errors import PlugError
 
 
-def load(package: ModuleType, constant: str, *members: str) -> dict[str, Any]:
+def load(package: ModuleType, constant: str, *members: str, only: Container[str] | None = None) -> dict[str, Any]:
     """Import every file of a folder and take the one object that each must define.
 
     Files that begin with an underscore are the folder's own tools and are passed over.
@@ -17,6 +18,7 @@ def load(package: ModuleType, constant: str, *members: str) -> dict[str, Any]:
         package: the folder.
         constant: the name under which each file defines its plug, for example `TOOL`.
         members: attributes that a plug must have; `name` always, and it must be the file's name.
+        only: the files that are wanted, if not all.
 
     Returns:
         The plugs by name, in the order of the file names.
@@ -26,7 +28,7 @@ def load(package: ModuleType, constant: str, *members: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-        if module.name.startswith("_") or module.ispkg:
+        if module.name.startswith("_") or module.ispkg or (only is not None and module.name not in only):
             continue
         plug = _plug(f"{package.__name__}.{module.name}", constant)
         _check(plug, f"{package.__name__}.{module.name}", ("name", *members))

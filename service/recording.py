@@ -29,18 +29,18 @@ from service.ledger.auditing import Audit, Doubts, Held
 from service.ledger.ballast import Ballast
 from service.ledger.checkpoints import Checkpoints
 from service.ledger.choosing import CallFilter
+from service.ledger.equipping import equipped
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.ledger.limiting import limiting
 from service.ledger.notary import Notary
 from service.ledger.opening import Opened, open_store
 from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
-from service.ledger.sqlite import SqliteStore
+from service.ledger.used import states_of
 from service.ledger.writer import Writer
 from service.mounting import Kept
 from service.serving.auth import Tokens
-from service.settings import TOKEN_CHARS_MIN, Settings
+from service.settings import Settings
 from service.web import health
 
 EXPORT_CLOSE_S = 2.0
@@ -95,11 +95,11 @@ async def recording(
     feed = Feed([tokens, counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
     feed.start()
     notary.start()
-    writer = _writer(store, settings, clock, ballast)
+    writer = equipped(store, settings, at=utc_text(clock.now_ns()), ballast=ballast)
     ledger = Ledger(writer, feed, clock=clock, notary=notary, on_failure=_setter(stopped))
     stack.push_async_callback(ledger.close)
     await _begin(ledger, detail | {"public_key": notary.key.verifier.text})
-    limits, audit = partial(_limits, writer, clock), _audit(reading, writer, notary, counted, clock)
+    limits, audit = partial(_limits, writer, reading, clock), _audit(reading, writer, notary, counted, clock)
     assure = assuring(reading, notary, checkpoints, lambda: audit.audited)
     metrics.assure(partial(_evidence, assure, clock), limits)
     return Kept(
@@ -128,11 +128,6 @@ def _opened(settings: Settings, checkpoints: Checkpoints, ballast: Ballast) -> O
     return opened
 
 
-def _writer(store: SqliteStore, settings: Settings, clock: Clock, ballast: Ballast) -> Writer:
-    budgets = limiting(store, at=utc_text(clock.now_ns()))
-    return Writer(store, budgets=budgets, ballast=ballast, canaries=_canaries(settings))
-
-
 def _spans(collector: Destination | None, instance_id: str) -> ExportQueue:
     speaks = source(version=VERSION, instance_id=instance_id)
     return ExportQueue(None if collector is None else HttpSender(collector, speaks))
@@ -145,14 +140,6 @@ async def _begin(ledger: Ledger, detail: dict[str, str]) -> None:
 
 def _unbalanced(counted: MetricsListener, traced: SpanListener) -> tuple[str, ...]:
     return unbalanced(counted.counts(), traced.counts())
-
-
-def _canaries(settings: Settings) -> tuple[bytes, ...]:
-    """List the secrets that no entry may hold; a short one could stand in an entry by chance."""
-    known = [source.key for source in settings.wallets]
-    if settings.ws_token is not None:
-        known.append(settings.ws_token)
-    return tuple(key.reveal().encode() for key in known if len(key.reveal()) >= TOKEN_CHARS_MIN)
 
 
 def _spans_check(spans: ExportQueue) -> health.Check:
@@ -176,8 +163,16 @@ def _audit(reading: Reading, writer: Writer, notary: Notary, counted: MetricsLis
     return Audit(reading, held)
 
 
-def _limits(writer: Writer, clock: Clock) -> tuple[BudgetState, ...]:
-    return writer.budgets.states(utc_text(clock.now_ns()))
+def _limits(writer: Writer, reading: Reading, clock: Clock) -> tuple[BudgetState, ...]:
+    """Say where every limit stands; the tables speak for windows that memory does not hold."""
+    at = utc_text(clock.now_ns())
+    states, unheld = writer.budgets.states(at)
+    if not unheld:
+        return states
+    try:
+        return (*states, *states_of(reading.select, unheld, at))
+    except StoreError:  # `/health` says so
+        return states
 
 
 def _evidence(assure: Assuring, clock: Clock) -> Evidence | None:

@@ -19,6 +19,7 @@ LOOPBACK = "127.0.0.1"
 TOKEN_CHARS_MIN = 16
 VARIABLE_PREFIX = "EXAI_"
 _WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - named here to be told apart, not bound
+_NO_OPTIONS = frozenset(("wallets", "budgets", "has_file"))
 _DAY_S = 86_400
 _GIB = 2**30
 
@@ -182,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[Literal["text", "json"], Meta(description="Shape of a log line.")] = "text"
     wallets: tuple[WalletSource, ...] = ()
     budgets: tuple[BudgetSource, ...] = ()
+    has_file: bool = False  # whether there is an exai.toml that could state budgets
 
     def __post_init__(self) -> None:
         """Refuse what must not be."""
@@ -267,7 +269,7 @@ def _written(default: object) -> str:
 
 def _options() -> tuple[Option, ...]:
     hints = get_type_hints(Settings, include_extras=True)
-    fields = [field for field in msgspec.structs.fields(Settings) if field.name not in {"wallets", "budgets"}]
+    fields = [field for field in msgspec.structs.fields(Settings) if field.name not in _NO_OPTIONS]
     return tuple(_option(field.name, hints[field.name], field.default) for field in fields)
 
 

@@ -49,7 +49,7 @@ async def served(
     try:
         url = simulator.urls["KIMI_BASE_URL"]
         source = WalletSource(provider="kimi", key=Secret("sim-rich-budgets"), base_url=url, zone=zone)
-        settings = Settings(port=0, data_dir=folder / "data", wallets=(source,), budgets=budgets)
+        settings = Settings(port=0, data_dir=folder / "data", wallets=(source,), has_file=True, budgets=budgets)
         async with running(settings, environ={}, clock=clock) as service, speaking(service.mcp_url) as speaker:
             yield service, speaker
     finally:

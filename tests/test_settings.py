@@ -122,7 +122,7 @@ def test_the_table_names_every_field_and_every_key() -> None:
         name="kimi", key_variables=("KIMI_API_KEY", "MOON"), base_url_variable="KIMI_BASE_URL"
     )
     table = markdown([cast("KeyNames", provider)])
-    assert Settings.__struct_fields__ == (*(option.name for option in OPTIONS), "wallets", "budgets")
+    assert Settings.__struct_fields__ == (*(option.name for option in OPTIONS), "wallets", "budgets", "has_file")
     names = ("EXAI_HOST", "EXAI_WS_HOST", "EXAI_WS_TOKEN_FILE", "MOON", "KIMI_API_KEY_FILE", "KIMI_BASE_URL")
     assert [] == [name for name in names if f"`{name}`" not in table]
     assert [] == [option.name for option in OPTIONS if not option.sentence.endswith(".")]

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,15 +21,17 @@ from service.cli._command import add_settings, read_settings
 from service.clock import SystemClock, refuse_absurd, refuse_step_back
 from service.core.entries import decode
 from service.core.times import utc_text
+from service.core.wallet import Wallet
 from service.equipment import load_providers, open_wallets
 from service.errors import ActionError, StoreLockedError
+from service.ledger.ballast import Ballast
 from service.ledger.checkpoints import Checkpoints
+from service.ledger.equipping import equipped
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
-from service.ledger.limiting import limiting
 from service.ledger.opening import open_store
 from service.ledger.reading import Reading
-from service.ledger.writer import Writer
+from service.ledger.writer import SecretInEntryError
 from service.settings import Settings
 
 BETWEEN_S = 5.0
@@ -60,7 +62,7 @@ def act(
             with caller:
                 return _ask(caller, action, asked), True
         try:
-            return asyncio.run(_act_alone(settings, action, asked)), False
+            return asyncio.run(_act_alone(settings, action, asked, wallets=partial(_wallets, arguments))), False
         except StoreLockedError as error:
             if time.monotonic() >= ends_at:
                 raise ActionError(
@@ -113,13 +115,31 @@ def _ask(caller: socket.socket, action: Action[Asked, Reply], asked: Asked) -> R
     raise ActionError(problem.message, remedy=problem.remedy, retryable=problem.retryable)
 
 
-async def _act_alone(settings: Settings, action: Action[Asked, Reply], asked: Asked) -> Reply:
-    async with _alone(settings) as stand:
-        return await action.run(asked, stand, somebody())
+def _wallets(arguments: Namespace) -> tuple[Wallet, ...]:
+    """Say who pays, for the few actions that ask: only then must the keys be within reach.
+
+    Raises:
+        SettingsError: a key is not.
+    """
+    return open_wallets(read_settings(arguments, keys_needed=True).settings, load_providers())
+
+
+async def _act_alone(
+    settings: Settings,
+    action: Action[Asked, Reply],
+    asked: Asked,
+    *,
+    wallets: Callable[[], tuple[Wallet, ...]],
+) -> Reply:
+    async with _alone(settings, wallets) as stand:
+        try:
+            return await action.run(asked, stand, somebody())
+        except SecretInEntryError as error:
+            raise ActionError(f"{action.name}: {error}", remedy=error.remedy) from error
 
 
 @asynccontextmanager
-async def _alone(settings: Settings) -> AsyncIterator[Stand]:
+async def _alone(settings: Settings, wallets: Callable[[], tuple[Wallet, ...]]) -> AsyncIterator[Stand]:
     """Open the ledger for one action, as a service would, and nothing else.
 
     Raises:
@@ -131,13 +151,14 @@ async def _alone(settings: Settings) -> AsyncIterator[Stand]:
     refuse_absurd(clock.now_ns())
     checkpoints = Checkpoints(settings.checkpoints, witness=settings.witness_file)
     async with AsyncExitStack() as stack:
-        opened = open_store(settings.data_dir, checkpoints, entropy=os.urandom)
+        ballast = Ballast(settings.data_dir)
+        opened = ballast.opened(lambda: open_store(settings.data_dir, checkpoints, entropy=os.urandom))
         stack.callback(opened.store.close)
         feed = Feed((), reread=lambda _first, _count: (), next_index=opened.store.next_index)
         feed.start()
         opened.notary.start()
-        budgets = limiting(opened.store, at=utc_text(clock.now_ns()))
-        ledger = Ledger(Writer(opened.store, budgets=budgets), feed, clock=clock, notary=opened.notary)
+        writer = equipped(opened.store, settings, at=utc_text(clock.now_ns()), ballast=ballast)
+        ledger = Ledger(writer, feed, clock=clock, notary=opened.notary)
         stack.push_async_callback(ledger.close)
         reading = Reading(settings.data_dir)
         stack.callback(reading.close)  # before the store: who closes the file last tidies it, and may write
@@ -150,5 +171,5 @@ async def _alone(settings: Settings) -> AsyncIterator[Stand]:
             clock=clock,
             entropy=os.urandom,
             folder=settings.data_dir,
-            wallets=partial(open_wallets, settings, load_providers()),
+            wallets=wallets,
         )

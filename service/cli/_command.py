@@ -36,12 +36,20 @@ def add_settings(parser: ArgumentParser, *only: str) -> None:
             parser.add_argument(option.flag, dest=option.name, help=option.sentence, **action)
 
 
-def read_settings(arguments: Namespace, *, environ: Mapping[str, str] = os.environ) -> Loaded:
+def read_settings(
+    arguments: Namespace, *, environ: Mapping[str, str] = os.environ, keys_needed: bool = False
+) -> Loaded:
     """Read the settings in force.
+
+    Args:
+        arguments: of the command line.
+        environ: of the process.
+        keys_needed: whether the command pays with the wallets' keys; others must run without them.
 
     Raises:
         SettingsError: one is wrong; the message says where it stands.
     """
     said = {option.name: getattr(arguments, option.name, None) for option in OPTIONS}
     given = {name: value for name, value in said.items() if value is not None}
-    return load(environ, getattr(arguments, "config", None), given, load_providers().values())
+    config, providers = getattr(arguments, "config", None), load_providers().values()
+    return load(environ, config, given, providers, keys_needed=keys_needed)

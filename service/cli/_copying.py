@@ -20,6 +20,13 @@ Keep = Callable[[Path, Checkpoints, Path], Kept]
 _Asked = TypeVar("_Asked", bound=Copied)
 _BYTES_PER_KB = 1000
 
+FORGOTTEN = (
+    "What came after its last entry is forgotten: tokens that were revoked since count again, what was spent since\n"
+    "is in no budget, and what was paid under a key may be paid again. Look at `exai token list` and\n"
+    "`exai budget list` first."
+)
+"""What whoever takes an older ledger up must know."""
+
 
 class _Told(msgspec.Struct, frozen=True, kw_only=True):
     """A copy, and where it is written down; None if it could not be."""

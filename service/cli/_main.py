@@ -13,9 +13,9 @@ _INTERRUPTED = 130
 
 def main(words: list[str] | None = None) -> int:
     """Run `exai` with words of the command line; give the exit status."""
+    words = sys.argv[1:] if words is None else words
     try:
-        commands: dict[str, Command] = plugs.load(cli, "COMMAND", "summary", "arguments", "run")
-        arguments = _parser(commands).parse_args(words)
+        arguments = _parser(_commands(words)).parse_args(words)
         run: Command = arguments.command
         return run.run(arguments)
     except ExaiError as error:
@@ -28,6 +28,15 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; nothing is left to say
         return FAILED
+
+
+def _commands(words: list[str]) -> dict[str, Command]:
+    """Load the command that is meant, or all if none is: most need little of what `serve` imports."""
+
+    def loaded(only: set[str] | None) -> dict[str, Command]:
+        return plugs.load(cli, "COMMAND", "summary", "arguments", "run", only=only)
+
+    return loaded({"_".join(words[:1]), "_".join(words[:2])}) or loaded(None)
 
 
 def _parser(commands: dict[str, Command]) -> ArgumentParser:

@@ -12,16 +12,19 @@ from service import VERSION
 from service.actions._action import somebody
 from service.cli._acting import add_place
 from service.cli._command import Command, read_settings
+from service.cli._copying import FORGOTTEN
 from service.clock import SystemClock, refuse_absurd
 from service.core.entries import ADOPT, ActionEntry
+from service.core.times import utc_text
 from service.errors import StoreError, StoreLockedError
+from service.ledger.ballast import Ballast
 from service.ledger.checkpoints import Checkpoints
+from service.ledger.equipping import equipped
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.opening import adopt
 from service.ledger.resolving import reason
 from service.ledger.sqlite import FILE_NAME
-from service.ledger.writer import Writer
 from service.settings import Settings
 
 
@@ -80,12 +83,14 @@ async def _adopt(settings: Settings, why: str) -> Adopted:
     refuse_absurd(clock.now_ns())
     checkpoints = Checkpoints(settings.checkpoints, witness=settings.witness_file)
     async with AsyncExitStack() as stack:
-        opened, detail = adopt(settings.data_dir, checkpoints, entropy=os.urandom)
+        ballast = Ballast(settings.data_dir)
+        opened, detail = ballast.opened(lambda: adopt(settings.data_dir, checkpoints, entropy=os.urandom))
         stack.callback(opened.store.close)
         feed = Feed((), reread=lambda _first, _count: (), next_index=opened.store.next_index)
         feed.start()
         opened.notary.start()
-        ledger = Ledger(Writer(opened.store), feed, clock=clock, notary=opened.notary)
+        writer = equipped(opened.store, settings, at=utc_text(clock.now_ns()), ballast=ballast)
+        ledger = Ledger(writer, feed, clock=clock, notary=opened.notary)
         stack.push_async_callback(ledger.close)
         key = opened.notary.key.verifier.text
         said = ActionEntry(action=ADOPT, by=by, detail={**detail, "why": why})
@@ -118,6 +123,7 @@ def _told(adopted: Adopted) -> str:
         "Note this public key down where nobody can change it; this log's checkpoints are verified with it:\n"
         f"{adopted.public_key}\n"
         "What was signed under the origin before stays signed: whoever holds it can still show it.\n"
+        f"{FORGOTTEN}\n"
     )
 
 

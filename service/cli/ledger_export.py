@@ -1,6 +1,5 @@
 """`exai ledger export`: the log on standard output, by its exact bytes, and the checkpoint that covers it."""
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from itertools import takewhile
@@ -26,8 +25,7 @@ def _run(arguments: Namespace) -> int:
     write = sys.stdout.buffer.write
     try:
         head = reading.head()
-        kept = Checkpoints(settings.checkpoints, witness=settings.witness_file)
-        vouched, why = covering(settings.data_dir, kept, head.origin, head.next_index, entropy=os.urandom)
+        vouched, why = covering(Checkpoints(settings.checkpoints), head.origin, head.next_index)
         if why is not None:
             _warn(vouched, head.next_index, why)
         size = None if vouched is None else vouched.checkpoint.size

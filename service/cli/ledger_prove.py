@@ -1,6 +1,5 @@
 """`exai ledger prove`: for entries of a call, texts by which anybody can tell offline that they are in the log."""
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -60,8 +59,7 @@ def _indexes(reading: Reading, arguments: Namespace) -> list[int]:
 
 
 def _vouched(reading: Reading, settings: Settings, size: int) -> Vouched:
-    kept = Checkpoints(settings.checkpoints, witness=settings.witness_file)
-    vouched, why = covering(settings.data_dir, kept, reading.head().origin, size, entropy=os.urandom)
+    vouched, why = covering(Checkpoints(settings.checkpoints), reading.head().origin, size)
     if why is not None or vouched is None:
         said = "none is kept" if why is None else why.message
         remedy = "" if why is None else why.remedy

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from service.cli._command import Command, add_settings, read_settings
+from service.cli._copying import FORGOTTEN
 from service.core.note import VerifierKey
 from service.errors import StoreError
 from service.ledger.checkpoints import Checkpoints
@@ -66,7 +67,7 @@ def _told(restored: Restored, folder: Path) -> str:
         lines.append(
             "If that is as it must be, take it as it is, under a new origin: exai ledger adopt --why TEXT"
         )
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, FORGOTTEN, ""])
 
 
 COMMAND = Command(

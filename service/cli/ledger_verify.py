@@ -17,11 +17,10 @@ from service.core.note import VerifierKey
 from service.errors import SettingsError
 from service.ledger.findings import Problem
 from service.ledger.judging import NOT_SHOWN, Judgement, judge
-from service.ledger.sources import Head, Source, look, notes_of, open_export_source, open_store_source, read_text
+from service.ledger.sources import Head, Source, look, open_export_source, open_store_source, read_notes, read_text
 from service.settings import Settings
 
 BROKEN = 1
-_WITNESS_BYTES_MAX = 64 * 1024 * 1024
 _WHOLE = {
     "hashes": "indexes are contiguous, each entry's bytes are those that were hashed",
     "tree": "the stored tree is that of these entries",
@@ -59,7 +58,7 @@ def _run(arguments: Namespace) -> int:
     head = Head("folder", settings.data_dir) if arguments.file is None else look(arguments.file)
     if head.kind == "proof":
         return show_proof(head.path, key, settings.checkpoints, as_json=arguments.format == "json")
-    notes = () if arguments.checkpoint is None else notes_of(read_text(arguments.checkpoint, _WITNESS_BYTES_MAX))
+    notes = None if arguments.checkpoint is None else read_notes(arguments.checkpoint)
     with _source(head, arguments, settings) as source:
         found = judge(source, key=key, notes=notes, quick=arguments.quick)
     if arguments.format == "json":
@@ -106,6 +105,10 @@ def _text(found: Judgement) -> Iterator[str]:
             if word in _WHOLE:
                 yield f"  {word}: {_WHOLE[word]}"
     yield f"  checkpoint: {_checkpoint(found)}"
+    if found.passed_over:
+        yield f"  passed over: {found.passed_over} checkpoints of other logs"
+    if found.torn:
+        yield f"  skipped: {found.torn} checkpoints that are not whole, as a crash or a full disk leaves them"
     if found.public_key is not None:
         where = "as it was given" if found.key_given else _KEY_BESIDE
         yield f"  key: {found.public_key} ({where})"

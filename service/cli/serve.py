@@ -33,7 +33,7 @@ def _run(arguments: Namespace) -> int:
 
 
 async def _serve(arguments: Namespace) -> int:
-    loaded = read_settings(arguments)
+    loaded = read_settings(arguments, keys_needed=True)
     log_to_stderr(loaded.settings.log_level, loaded.settings.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # before anybody is told that we listen
@@ -45,7 +45,7 @@ async def _serve(arguments: Namespace) -> int:
             variables = await stack.enter_async_context(simulators())
             environ |= variables
             books = books_url(variables)
-            loaded = read_settings(arguments, environ=environ)
+            loaded = read_settings(arguments, environ=environ, keys_needed=True)
         service = await stack.enter_async_context(running(loaded.settings, environ=environ))
         settle()
         _tell(loaded, service, books)

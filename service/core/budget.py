@@ -36,7 +36,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         opened_at: UTC text of when its call was opened, with microseconds.
         cost_pico: what it cost, in `currency`; None if that is not known, or not yet.
-        held_pico: its worst case, while that is reserved; None of a price that is not known, too.
+        held_pico: its worst case, while that is reserved: also once it is settled, as long as no price is known.
+            None where there is no bound.
         tokens: what was metered or stated; None if that is not known, or not yet.
         held_tokens: its worst case, while that is reserved.
     """
@@ -182,13 +183,15 @@ def warned(entry: BudgetEntry) -> str:
 
 
 def stop(state: BudgetState, worst: int) -> BudgetStopError:
-    """Say why an attempt is stopped that could use `worst` at most, and when and how it could be made."""
+    """Say why an attempt is stopped that could use `worst` at most, and when and how it could be made.
+
+    The sentence goes to the client: what is spent and reserved stands in it only where that is the client's own.
+    """
     unit, ends = state.unit, state.window.ends
     most = f"{amount_text(unit, worst)} at most"
     said = (
         f"Budget {_for_whom(state.terms, state.group)} allows {amount_text(unit, state.limit)}"
-        f" {_PER[state.terms.period]}: {amount_text(unit, state.spent)} spent,"
-        f" {amount_text(unit, state.reserved)} reserved, and this attempt could use {most}."
+        f" {_PER[state.terms.period]}{_used(state)}, and this attempt could use {most}."
     )
     ways = ["lower max_output_tokens", f"raise it with `exai budget set {state.terms.name} --limit …`{_OR_FILE}"]
     waiting_helps = ends is not None and worst <= state.limit
@@ -221,6 +224,13 @@ def unbounded(stated: BudgetTerms, use: Use) -> BudgetStopError | None:
             remedy=f"Add a limit in {use.currency} with `exai budget set {stated.name} --limit …`, or {allow}.",
         )
     return None
+
+
+def _used(state: BudgetState) -> str:
+    if state.terms.client is None and "client" not in state.terms.each:
+        return ""  # it would say what others spent
+    spent, reserved = amount_text(state.unit, state.spent), amount_text(state.unit, state.reserved)
+    return f": {spent} spent, {reserved} reserved"
 
 
 def _for_whom(stated: BudgetTerms, values: tuple[str, ...]) -> str:

@@ -65,8 +65,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def simulated(self) -> bool:
-        """Whether a simulator answered, by the wallet's key or by the answer's own header."""
-        return self.intent.simulated or (self.accepted is not None and SIMULATOR_HEADER in self.accepted.headers)
+        """Whether it was sent with a simulator's key. No answer changes that: what is real stays in real sums."""
+        return self.intent.simulated
+
+    @property
+    def played(self) -> bool:
+        """Whether the answer's own header says that a simulator gave it, whatever the key."""
+        return self.accepted is not None and SIMULATOR_HEADER in self.accepted.headers
 
     @property
     def http_status(self) -> int | None:

@@ -13,7 +13,7 @@ _FORMS = re.compile(
     r"""
       \b[0-9a-f]{32}\.[A-Za-z0-9]{8,}     # Zhipu id.secret
     | \b(?:sk|ak|sim)-[A-Za-z0-9_-]{6,}   # Moonshot, plan and simulator keys
-    | \bexai_[0-9A-Za-z]{36}              # named tokens of ours
+    | exai_[0-9A-Za-z]{36}                # named tokens of ours, whatever they are stuck to
     | \borg-[0-9a-f]{8,}                  # Moonshot organisation ids
     | \beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}  # JSON Web Tokens
     | (?i:\bbearer)\s+[^\s"']+

@@ -68,7 +68,7 @@ _METERED_NOTHING = (
     "The provider answered and says that it metered no tokens at all."
     " Its balance has not been read, so it is not confirmed that nothing was charged."
 )
-
+_PLAYED = "SIMULATED, says the answer itself; but it was asked for with a real key and counts as real."
 
 # Of several attempts the gravest speaks: what contradicts, what is unknown, what is unconfirmed; of those
 # that cost nothing, the one that was answered.
@@ -102,6 +102,8 @@ def verdict(call: ToolCall, *, as_of: str) -> Verdict:
     word, code, sentence = _judge(call)
     if any(attempt.simulated for attempt in call.attempts):
         sentence = f"SIMULATED: a simulator stands in for the provider. {sentence}"
+    elif any(attempt.played for attempt in call.attempts):
+        sentence = f"{_PLAYED} {sentence}"
     return Verdict(word=word, code=code, sentence=sentence, as_of=as_of)
 
 

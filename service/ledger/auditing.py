@@ -8,7 +8,7 @@ harm: rows that may still change are compared in a snapshot, after the walk has 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,6 +19,7 @@ from service.core.entries import UnreadableEntryError
 from service.core.merkle import consistency_path, verify_consistency
 from service.core.note import NoteError, VerifierKey, opened
 from service.ledger import quarters
+from service.ledger.budgets import Standing
 from service.ledger.findings import Findings, Problem
 from service.ledger.following import Following
 from service.ledger.notary import Signed
@@ -48,7 +49,7 @@ class Held:
     Attributes:
         key: whose signature checkpoints bear.
         signed: gives the newest checkpoint that is kept.
-        budgets: says where every limit stands in the windows that hold a time, a UTC text.
+        budgets: says where limits stand in the windows that hold a time, a UTC text, as far as they are held.
         counted: says how many entries the budgets have heard of.
         doubts: gives the count of the metrics.
         now: gives the time as UTC text.
@@ -56,7 +57,7 @@ class Held:
 
     key: VerifierKey
     signed: Callable[[], Signed | None]
-    budgets: Callable[[str], tuple[BudgetState, ...]]
+    budgets: Callable[[str], Standing]
     counted: Callable[[], int]
     doubts: Callable[[], Doubts]
     now: Callable[[], str]
@@ -166,7 +167,8 @@ class Audit:
             return [f"the budgets cannot be read: {error}"]
         if head.next_index != size or self._held.counted() != size or self._held.budgets(at) != ours:
             return None
-        held, stored = _amounts(ours), _amounts(theirs)
+        elsewhere = {terms.name for terms in ours.unheld}
+        held, stored = _amounts(ours.states), _amounts(one for one in theirs if one.terms.name not in elsewhere)
         said = "budget {!r} has {} spent and reserved of {} in memory, {} by the tables"
         return [
             said.format(place[0], held.get(place, _NOTHING), place[-1], stored.get(place, _NOTHING))
@@ -219,7 +221,7 @@ class Audit:
         self.audited = msgspec.structs.replace(self.audited, problems=self._findings.total, first=first, **changed)
 
 
-def _amounts(states: tuple[BudgetState, ...]) -> dict[_Place, tuple[int, int]]:
+def _amounts(states: Iterable[BudgetState]) -> dict[_Place, tuple[int, int]]:
     """Give spent and reserved by budget, window, group, kind and unit."""
     return {
         (state.terms.name, state.window.begins, state.group, state.simulated, state.unit): (

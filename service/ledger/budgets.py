@@ -24,7 +24,7 @@ from service.ledger.store import AttemptRow
 from service.ledger.used import use
 
 _NOTHING = (0, 0)
-WINDOWS_MAX = 2  # of one budget: a clock that is put right may step back into the window before
+WINDOWS_MAX = 2  # of one budget: the newest, and the one that an intent fell into last
 Source = Callable[[BudgetTerms, Window], Cells]
 """Reads what is spent and reserved in one window of a budget, of everything that is committed."""
 BY_SERVICE = "service"
@@ -65,6 +65,16 @@ class _Rule:
     terms: BudgetTerms
     limits: dict[str, int]
     windows: dict[str, _Kept] = field(default_factory=dict)
+
+
+class Standing(NamedTuple):
+    """Where limits stand in the windows of one time that memory holds, and the budgets whose window it does not.
+
+    Of these nothing is known here: the tables have it.
+    """
+
+    states: tuple[BudgetState, ...]
+    unheld: tuple[BudgetTerms, ...]
 
 
 class Draft:
@@ -216,8 +226,9 @@ class Budgets:
                 if sums == _NOTHING:
                     del kept.cells[place.cell]
             for rule in self._rules.values():
+                newest = max(rule.windows, default="")
                 while len(rule.windows) > WINDOWS_MAX:
-                    del rule.windows[next(iter(rule.windows))]
+                    del rule.windows[next(begins for begins in rule.windows if begins != newest)]
         return tuple(due)
 
     def take(self, entry: BudgetEntry) -> tuple[BudgetEntry, ...]:
@@ -247,15 +258,18 @@ class Budgets:
             for entry in _due(rule, kept, cell)
         )
 
-    def states(self, at: str) -> tuple[BudgetState, ...]:
+    def states(self, at: str) -> Standing:
         """Say where every limit stands, in the windows that hold `at`. May be called from any thread."""
-        found = []
+        held, unheld = [], []
         with self._guard:
             for rule in self._rules.values():
                 window = budget.window(rule.terms, at)
                 kept = rule.windows.get(window.begins)
-                found.append((rule.terms, window, {} if kept is None else dict(kept.cells)))
-        return tuple(state for stated in found for state in budget.states(*stated))
+                if kept is None:
+                    unheld.append(rule.terms)
+                else:
+                    held.append((rule.terms, window, dict(kept.cells)))
+        return Standing(tuple(state for stated in held for state in budget.states(*stated)), tuple(unheld))
 
     def _rule(self, terms: BudgetTerms, at: str) -> _Rule:
         rule = _Rule(terms, budget.limits_of(terms))

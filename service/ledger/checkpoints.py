@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from service.core.note import CHECKPOINT_BYTES_MAX
+from service.core.note import CHECKPOINT_BYTES_MAX, VerifierKey, opened
 from service.core.times import utc_text
 from service.errors import StoreError
 
 _SUFFIX = ".checkpoint"
+_APART = b"\n\n"
 _PUBLIC = ".pub"
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o644  # signed and public: whoever may enter the folder may copy it
@@ -52,6 +53,26 @@ class Checkpoints:
         if self._witness is not None:
             _append(self._witness, note.encode() + b"\n")
 
+    def origins_of(self, public: bytes) -> list[str]:
+        """Name the logs of which a checkpoint by this key is kept, one over an entry at least.
+
+        Args:
+            public: the 32 bytes of the public key, whatever the name that it bears.
+
+        Raises:
+            StoreError: a file cannot be read.
+        """
+        found = []
+        for path in sorted(self.folder.glob(f"*{_PUBLIC}")):
+            try:
+                key = VerifierKey.parse((self._text(path) or "").strip())
+                note = self.read(key.name) if key.public == public else None
+                if note is not None and opened(note, key).size:
+                    found.append(key.name)
+            except ValueError:  # no key, or no checkpoint by it: it shows nothing
+                continue
+        return found
+
     def kept_at(self, origin: str) -> str | None:
         """Say when the newest note of a log was kept, as UTC text; None if that cannot be told."""
         try:
@@ -73,10 +94,10 @@ class Checkpoints:
         _replace(self._path(origin, _PUBLIC), f"{text}\n".encode())
 
     def prepare(self) -> None:
-        """Make the folder.
+        """Make the folder, and the witness file.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: one of them cannot be written.
         """
         try:
             self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
@@ -85,6 +106,14 @@ class Checkpoints:
             raise self._unusable(f"be made: {error.strerror}") from error
         if not writable:
             raise self._unusable("be written")
+        if self._witness is not None:
+            try:
+                os.close(os.open(self._witness, os.O_CREAT | os.O_WRONLY | os.O_APPEND, _FILE_MODE))
+            except OSError as error:
+                raise StoreError(
+                    f"the witness file {self._witness} cannot be written: {error.strerror}",
+                    remedy="Set EXAI_WITNESS_FILE to a file that this user may write.",
+                ) from error
 
     def _path(self, origin: str, suffix: str) -> Path:
         return self.folder / (origin.replace("/", "-") + suffix)
@@ -122,11 +151,27 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _append(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, _FILE_MODE)
+    """Add a note; what stands before it may have been torn by a crash or a full disk, and is parted from it."""
     try:
-        _write(descriptor, content)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, _FILE_MODE)
+    except PermissionError:  # it may be written and not read
+        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, _FILE_MODE)
+    try:
+        _write(descriptor, _parting(descriptor) + content)
     finally:
         os.close(descriptor)
+
+
+def _parting(descriptor: int) -> bytes:
+    """Give the line feeds that are missing between the file's end and a fresh note."""
+    try:
+        size = os.fstat(descriptor).st_size
+        end = os.pread(descriptor, len(_APART), max(0, size - len(_APART)))
+    except OSError:  # a pipe, or a file that may not be read
+        return b""
+    if not end or end == _APART:
+        return b""
+    return b"\n" if end.endswith(b"\n") else _APART
 
 
 def _write(descriptor: int, content: bytes) -> None:

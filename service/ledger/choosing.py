@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from service.core.times import NS_PER_S, utc_ns, utc_text
-from service.ledger.rows import bucket
+from service.ledger.rows import NOTHING, bucket
 from service.ledger.verdicts import CODE, codes_of
 
 OPEN = "open"
@@ -97,7 +97,11 @@ def split(only: CallFilter) -> tuple[Conditions, Conditions | None]:
         asked.append(end)
     found.insert(0, f"calls.tool_call_id IN ({' UNION '.join(apart)})")
     for name in (*OF_CALLS, *OF_ATTEMPTS):
-        _any_of(name, getattr(only, name), rolled, asked)
+        wanted = getattr(only, name)
+        known = tuple(value for value in wanted if value != NOTHING)  # there it says that there was no attempt
+        _any_of(name, known, rolled, asked)
+        if wanted and not known:
+            return (found, [*bounds, *values]), None
     if only.owner is not None:
         rolled.append("client = ?")
         asked.append(only.owner)

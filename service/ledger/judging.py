@@ -4,7 +4,7 @@ Indexes, each entry's bytes against its hash, the tree against the signed checkp
 and what may follow what; then, of a store, its tables and its file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import msgspec
@@ -34,6 +34,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         public_key: what signatures were verified with; None if there was no key.
         key_given: whether it was given, and not found beside the log.
         checked: what was looked at, in order: `hashes`, `tree`, `checkpoint`, `grammar`, `tables`.
+        passed_over: how many checkpoints from elsewhere are of other logs.
+        torn: how many of those from elsewhere are not whole.
         problems, problems_total: what is wrong; of the former only the first hundred.
     """
 
@@ -46,6 +48,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str | None
     key_given: bool
     checked: tuple[str, ...]
+    passed_over: int
+    torn: int
     problems: tuple[Problem, ...]
     problems_total: int
 
@@ -56,6 +60,34 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         return min(placed, key=lambda found: found[:2])[2] if placed else None
 
 
+class _Elsewhere:
+    """Checkpoints from elsewhere: those of this log are verified, the others counted."""
+
+    def __init__(self) -> None:
+        self.passed_over = 0
+        self.torn = 0
+
+    def opened(
+        self, notes: Iterable[str | None], verifier: VerifierKey | None, findings: Findings
+    ) -> list[Checkpoint]:
+        """Verify signatures; without a key there is nothing to verify them with."""
+        found: list[Checkpoint] = []
+        if verifier is None:
+            return found
+        ours = 0
+        for note in notes:
+            if note is None:
+                self.torn += 1
+            elif note.partition("\n")[0] != verifier.name:
+                self.passed_over += 1
+            else:
+                ours += 1
+                found += _opened([note], verifier, findings)
+        if not ours:
+            findings.note(None, f"of the checkpoints from elsewhere none is of {verifier.name}")
+        return found
+
+
 class _Origin(msgspec.Struct, frozen=True):
     """An entry, as far as its log's name is asked for."""
 
@@ -63,14 +95,19 @@ class _Origin(msgspec.Struct, frozen=True):
 
 
 def judge(
-    source: Source, *, key: VerifierKey | None = None, notes: Sequence[str] = (), quick: bool = False
+    source: Source,
+    *,
+    key: VerifierKey | None = None,
+    notes: Iterable[str | None] | None = None,
+    quick: bool = False,
 ) -> Judgement:
     """Judge a log.
 
     Args:
         source: where it is.
         key: that signed its checkpoints; if None, the one that was found beside it.
-        notes: texts of checkpoints that are known from elsewhere.
+        notes: texts of checkpoints that are known from elsewhere, of this log or others;
+            in place of one that is torn None.
         quick: whether to stop after the checkpoints, before any entry is read as JSON.
 
     Raises:
@@ -78,7 +115,8 @@ def judge(
     """
     findings, checked = Findings(), ["hashes"]
     verifier = key or _key_beside(source, findings)
-    checkpoints = _opened([*source.notes, *notes], verifier, findings)
+    own, elsewhere = _opened(source.notes, verifier, findings), _Elsewhere()
+    checkpoints = own if notes is None else own + elsewhere.opened(notes, verifier, findings)
     stored = _stored(source, findings)
     sealed = check_seals(source.rows(), checkpoints, findings, stored=stored)
     if stored is not None:
@@ -86,7 +124,8 @@ def judge(
     if checkpoints:
         checked.append("checkpoint")
     origin = source.origin or _origin_of(sealed.last)
-    _look_for_signature(source, sealed, verifier, origin, findings, given=key is not None, found=bool(checkpoints))
+    _look_for_rest(source, sealed, own, findings)
+    _look_for_signature(source, sealed, verifier, origin, findings, given=key is not None)
     if not quick:
         checked += _read_on(source, sealed, findings)
     return Judgement(
@@ -99,6 +138,8 @@ def judge(
         public_key=None if verifier is None else verifier.text,
         key_given=key is not None,
         checked=tuple(checked),
+        passed_over=elsewhere.passed_over,
+        torn=elsewhere.torn,
         problems=tuple(findings.problems),
         problems_total=findings.total,
     )
@@ -143,7 +184,6 @@ def _look_for_signature(
     findings: Findings,
     *,
     given: bool,
-    found: bool,
 ) -> None:
     """Note what should be there and is not."""
     if not sealed.entries:
@@ -155,8 +195,21 @@ def _look_for_signature(
         findings.note(None, "no checkpoint of it is where checkpoints are kept, and there was one")
     elif source.notes and verifier is None:
         findings.note(None, "a checkpoint is there, and no public key to verify it with; give one")
-    elif given and not found and not source.notes:
+    elif given and not sealed.covered and not findings.total:
         findings.note(None, "no checkpoint covers it, so the key that was given shows nothing")
+
+
+def _look_for_rest(source: Source, sealed: Sealed, own: Sequence[Checkpoint], findings: Findings) -> None:
+    """Note what its own checkpoint leaves out, where nothing can have come after that."""
+    if source.kind == "store":
+        if sealed.entries and any(not one.size for one in own):
+            findings.note(None, "the checkpoint that is kept covers no entry")
+    elif source.kind == "archive" and not source.notes:
+        findings.note(None, "the checkpoint that closes every archive is not there")
+    for one in own if source.kind != "store" else ():
+        if one.size < sealed.entries:
+            sentence = f"the checkpoint in the last line covers the first {one.size} entries alone"
+            findings.note(one.size, sentence, last=sealed.entries - 1)
 
 
 def _read_on(source: Source, sealed: Sealed, findings: Findings) -> list[str]:

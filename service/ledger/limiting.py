@@ -11,6 +11,7 @@ from service.core.budget import Cells
 from service.core.entries import BudgetEntry, BudgetTerms
 from service.core.in_force import by_file, in_force
 from service.core.periods import Window
+from service.core.words import BudgetEvent
 from service.ledger.budgets import Budgets
 from service.ledger.ledger import Ledger
 from service.ledger.reading import Reading
@@ -39,7 +40,12 @@ def limiting(store: SqliteStore, *, at: str) -> Budgets:
 
 
 async def follow_file(
-    ledger: Ledger, reading: Reading, wanted: Iterable[BudgetTerms], *, warnings: Iterable[str] = ()
+    ledger: Ledger,
+    reading: Reading,
+    wanted: Iterable[BudgetTerms],
+    *,
+    has_file: bool = True,
+    warnings: Iterable[str] = (),
 ) -> tuple[BudgetEntry, ...]:
     """Let the budgets hold that the operator's file states, and those no more that it does not state any longer.
 
@@ -49,6 +55,7 @@ async def follow_file(
         ledger: takes what changes.
         reading: of the same folder.
         wanted: what the file states.
+        has_file: whether there is one; a file that is missing, for a wrong working directory say, lifts no limit.
         warnings: what the operator should know about it.
 
     Returns:
@@ -61,13 +68,19 @@ async def follow_file(
         _log.warning("%s", warning)
     said = [entry for entry in reading.of_ledger() if isinstance(entry, BudgetEntry)]
     makers = {entry.name: entry.by for entry in in_force(said).entries}
+    if not has_file:
+        for name in sorted(name for name, maker in makers.items() if maker == BY_FILE):
+            _log.warning("budget %s still holds: a file of settings stated it, and this start found none", name)
+        return ()
     changes = by_file(said, wanted, by=BY_FILE)
     for entry in changes:
         maker = makers.get(entry.name, BY_FILE)
         if maker != BY_FILE:
             _log.warning("budget %s, set by %r, is from now on as the file of settings says", entry.name, maker)
+        elif entry.event is BudgetEvent.REMOVED:
+            _log.warning("budget %s is removed, as the file of settings says", entry.name)
         else:
-            _log.info("budget %s is %s, as the file of settings says", entry.name, entry.event)
+            _log.info("budget %s is set, as the file of settings says", entry.name)
     if changes:
         await ledger.append(*changes)
     return changes

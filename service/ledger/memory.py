@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from service.core.merkle import leaf_hash
 from service.errors import StoreLockedError
-from service.ledger.rows import added_up_to_max
+from service.ledger.rows import added_up_to_max, rollup_key
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store, Tree
 
 
@@ -74,6 +76,8 @@ class MemoryStore:
             self._memory.attempts.update({(row.tool_call_id, row.number): row for row in rows.attempts})
             for key, sums in rows.rollups:
                 self._memory.rollups[key] = added_up_to_max(self._memory.rollups.get(key, RollupSums()), sums)
+                if sums.calls < 0:
+                    self._seen_last(key)
             self.next_index += len(lines)
             self.tree = self._memory.tree = rows.tree
             self._unknown = False
@@ -105,6 +109,17 @@ class MemoryStore:
             with self._alone():
                 self._closed = True
                 self._memory.locked = False
+
+    def _seen_last(self, key: RollupKey) -> None:
+        """Look up anew when the newest call of a quarter hour was opened, after one has left it."""
+        memory = self._memory
+        times = (
+            row.opened_at
+            for row in memory.calls.values()
+            for one in (memory.attempts.get((row.tool_call_id, 1)),)
+            if row.rolled_up and rollup_key(row.opened_at, row.client, row.tool, one) == key
+        )
+        memory.rollups[key] = msgspec.structs.replace(memory.rollups[key], last_at=max(times, default=""))
 
     def _check(self, lines: Sequence[Line], tree: Tree) -> None:
         for index, line in enumerate(lines, len(self._memory.lines)):

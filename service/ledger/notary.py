@@ -62,8 +62,9 @@ class Notary:
     def offer(self, tree: CompactRange) -> None:
         """Take the tree of what is durable now; never blocks."""
         with self._changed:
-            self._tree = tree
-            self._changed.notify_all()
+            is_first, self._tree = self._tree is None, tree
+            if is_first:  # else it is awake, or pauses: a wake-up for each commit would cost every call
+                self._changed.notify_all()
 
     def wait(self, size: int, timeout_s: float) -> Signed | None:
         """Have a tree of at least this size signed at once; None if time ran out first."""

@@ -22,6 +22,7 @@ from service.ledger.store import Line
 
 _CHECKPOINTED = "checkpointed"
 _ID_BYTES = 16
+_NAMED_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def adopt(
         }
         store.note("origin", new_origin(entropy))
         store.note(_CHECKPOINTED, "")
+        if not _readable(folder):
+            keyfile.set_aside(folder)
         return _ready(store, folder, checkpoints, entropy), detail
     except BaseException:
         store.close()
@@ -93,18 +96,24 @@ def _check_past(store: SqliteStore, folder: Path, checkpoints: Checkpoints) -> N
     written = _origin_written(store)
     if written not in (None, store.origin):
         _refuse(f"the log in {folder} was to go on as {store.origin}, but {written} wrote it: adopt did not end")
-    note, seed = checkpoints.read(store.origin), keyfile.read(folder)
+    note = checkpoints.read(store.origin)
     if note is None and not store.noted(_CHECKPOINTED):
-        _check_bytes(store, 0)
+        _check_unsigned(store, folder, checkpoints)
         return
     if note is None:
         _refuse(f"{checkpoints.folder} holds no checkpoint of this log, and there was one")
+    try:
+        seed = keyfile.read(folder)
+    except StoreError as error:
+        _refuse(error.message)
     if seed is None:
         _refuse(f"the key {folder / keyfile.FILE_NAME} is gone")
     try:
         checkpoint = opened(note, SigningKey(store.origin, seed).verifier)
     except NoteError as error:
         _refuse(f"the newest checkpoint in {checkpoints.folder} does not hold: {error}")
+    if store.next_index and not checkpoint.size:
+        _refuse(f"the newest checkpoint in {checkpoints.folder} covers no entry; the log has {store.next_index}")
     if checkpoint.size > store.next_index:
         _refuse(
             f"the log in {folder} has {store.next_index} entries; {checkpoint.size} were signed:"
@@ -113,6 +122,20 @@ def _check_past(store: SqliteStore, folder: Path, checkpoints: Checkpoints) -> N
     if store.range_at(checkpoint.size).root != checkpoint.root:
         _refuse(f"the first {checkpoint.size} entries of the log in {folder} are not those that were signed")
     _check_bytes(store, checkpoint.size)
+
+
+def _check_unsigned(store: SqliteStore, folder: Path, checkpoints: Checkpoints) -> None:
+    """Look at a log of which no checkpoint was ever kept: it is new, or died before its first one."""
+    _check_bytes(store, 0)
+    seed = None if keyfile.is_torn(folder) else keyfile.read(folder)
+    if seed is None:
+        return
+    others = checkpoints.origins_of(SigningKey(store.origin, seed).verifier.public)
+    if others:
+        _refuse(
+            f"nothing of the log in {folder} was ever signed, but its key signed another that is not there:"
+            f" {', '.join(others[:_NAMED_MAX])}"
+        )
 
 
 def _origin_written(store: SqliteStore) -> str | None:
@@ -151,22 +174,37 @@ def _damaged(store: SqliteStore, line: Line, why: str) -> StoreBrokenError:
 
 
 def _ready(store: SqliteStore, folder: Path, checkpoints: Checkpoints, entropy: Callable[[int], bytes]) -> Opened:
-    """Have a key, and a first checkpoint, before anything is written."""
+    """Have a key, and a checkpoint over what is there, before anything is written.
+
+    Of an empty log nothing is ever signed: such a checkpoint would hold for every log of that name. The notary
+    signs the first entry; that there is a checkpoint is noted at the next start, which finds or makes it.
+    """
+    if keyfile.is_torn(folder):  # never signed with: whatever was signed is refused before
+        keyfile.set_aside(folder)
     key = SigningKey(store.origin, keyfile.read(folder) or keyfile.create(folder, entropy))
-    tree = store.tree.range
-    newest = Signed(Checkpoint(store.origin, tree.size, tree.root), "")
-    note = signed(newest.checkpoint, key)
+    tree, kept = store.tree.range, None
     try:
         checkpoints.keep_public_key(store.origin, key.verifier.text)
-        checkpoints.keep(store.origin, note)
+        if tree.size:
+            checkpoint = Checkpoint(store.origin, tree.size, tree.root)
+            kept = Signed(checkpoint, signed(checkpoint, key))
+            checkpoints.keep(store.origin, kept.note)
     except OSError as error:
         raise StoreError(
             f"no checkpoint can be kept in {checkpoints.folder}: {error.strerror}",
             remedy="Free space there, or set EXAI_CHECKPOINTS_DIR to another folder.",
         ) from error
-    store.note(_CHECKPOINTED, "yes")
-    kept = Signed(newest.checkpoint, note)
+    if kept is not None:
+        store.note(_CHECKPOINTED, "yes")
     return Opened(store, Notary(key, lambda text: checkpoints.keep(store.origin, text), signed=kept))
+
+
+def _readable(folder: Path) -> bool:
+    try:
+        keyfile.read(folder)
+    except StoreError:
+        return False
+    return True
 
 
 def _refuse(why: str) -> NoReturn:

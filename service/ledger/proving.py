@@ -4,8 +4,7 @@ The text carries the entry's exact bytes. Before it is handed out it is checked 
 """
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,9 +13,8 @@ from service.core.entries import AcceptedEntry
 from service.core.merkle import inclusion_path
 from service.core.note import Checkpoint, NoteError, VerifierKey, opened
 from service.core.proof import Proof, ProofError, check, written
-from service.errors import StoreBrokenError, StoreError, StoreLockedError
+from service.errors import StoreBrokenError, StoreError
 from service.ledger.checkpoints import Checkpoints
-from service.ledger.opening import open_store
 from service.ledger.reading import Reading
 from service.ledger.store import Line
 
@@ -28,6 +26,7 @@ NOT_SHOWN = (
     "Not shown by this: that the provider charged what the entry says, that what it says is true,"
     " or that nobody else was shown another log."
 )
+_SIGNS = "Start the service once, `exai serve`: it signs what a crash left unsigned, or says why it does not."
 WAIT_S = 3.0
 _POLL_S = 0.05
 
@@ -41,7 +40,7 @@ class Vouched(msgspec.Struct, frozen=True):
 
 
 def newest(checkpoints: Checkpoints, origin: str) -> Vouched | None:
-    """Give the newest checkpoint of a log that was kept; None if none was.
+    """Give the newest checkpoint of a log that was kept; None if none was, or none over any entry.
 
     Raises:
         StoreError: it or its key cannot be read.
@@ -52,27 +51,21 @@ def newest(checkpoints: Checkpoints, origin: str) -> Vouched | None:
         return None
     try:
         verifier = VerifierKey.parse(key)
-        return Vouched(note, opened(note, verifier), verifier)
+        checkpoint = opened(note, verifier)
     except (NoteError, ValueError) as error:
         raise StoreBrokenError(
             f"what {checkpoints.folder} holds of {origin} does not hold: {error}",
             remedy="Run `exai ledger verify`.",
         ) from error
+    return Vouched(note, checkpoint, verifier) if checkpoint.size else None
 
 
 def covering(
-    folder: Path,
-    checkpoints: Checkpoints,
-    origin: str,
-    size: int,
-    *,
-    entropy: Callable[[int], bytes],
-    wait_s: float = WAIT_S,
+    checkpoints: Checkpoints, origin: str, size: int, *, wait_s: float = WAIT_S
 ) -> tuple[Vouched | None, StoreError | None]:
-    """Give a checkpoint over at least `size` entries.
+    """Give a checkpoint over at least `size` entries: the newest, or one that a service signs within its second.
 
-    It is the newest, or one that a running service signs within its second, or, where none runs, one that is
-    signed here, as a start would.
+    Nothing is signed here: who only reads must leave the folder as it is.
 
     Returns:
         The newest checkpoint there is, and why it is over fewer entries, if it is.
@@ -80,17 +73,14 @@ def covering(
     Raises:
         StoreError: what is kept cannot be read.
     """
-    found = newest(checkpoints, origin)
-    if found is not None and found.checkpoint.size >= size:
-        return found, None
     ends_at = time.monotonic() + wait_s
     while True:
-        why = _signed_here(folder, checkpoints, entropy)
         found = newest(checkpoints, origin)
         if found is not None and found.checkpoint.size >= size:
             return found, None
-        if not isinstance(why, StoreLockedError) or time.monotonic() >= ends_at:
-            return found, why or StoreError("the log has fewer entries than were asked for")
+        if time.monotonic() >= ends_at:
+            said = "no checkpoint of it is kept" if found is None else "nothing has signed them yet"
+            return found, StoreError(f"{said} in {checkpoints.folder}", remedy=_SIGNS)
         time.sleep(_POLL_S)
 
 
@@ -133,12 +123,3 @@ def latest_of_each(lines: Sequence[Line]) -> list[int]:
         if attempt_id is not None and not isinstance(entry, AcceptedEntry):
             latest[attempt_id] = line.index
     return sorted(latest.values()) or [lines[-1].index]
-
-
-def _signed_here(folder: Path, checkpoints: Checkpoints, entropy: Callable[[int], bytes]) -> StoreError | None:
-    """Have the log signed as a start would, and let go of it; give why that cannot be."""
-    try:
-        open_store(folder, checkpoints, entropy=entropy).store.close()
-    except StoreError as error:
-        return error
-    return None

@@ -1,14 +1,16 @@
 """Rebuilding: the derived tables again, from the log's lines alone."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from service.core import entries, merkle, record
-from service.core.entries import AnyEntry, OfLedger
+from service.core.entries import AnyEntry, OfLedger, ToolCallEntry
 from service.core.record import Step, ToolCall
 from service.ledger.rows import joined, rows
 from service.ledger.store import Line, Rows, Tree
 
 _LINES_PER_BATCH = 1000
+_OURS = re.compile(r"[0-9a-f]{32}")
 
 
 class Folding:
@@ -22,6 +24,7 @@ class Folding:
     def __init__(self) -> None:
         self.open: dict[str, ToolCall] = {}
         self.doubtful: dict[str, ToolCall] = {}
+        self._calls: set[bytes] = set()  # every id that there was, some 80 bytes each: none may come again
 
     def take(self, entry: AnyEntry, leaf: bytes) -> Step:
         """Fold the next entry.
@@ -33,9 +36,23 @@ class Folding:
             return Step(entry, None)
         call_id = entry.tool_call_id
         call = record.after(self.open.get(call_id) or self.doubtful.get(call_id), entry, leaf)
+        if isinstance(entry, ToolCallEntry):
+            _enter(self._calls, call_id)
         _keep(self.open, call, kept=call.answer is None)
         _keep(self.doubtful, call, kept=call.answer is not None and call.doubtful)
         return Step(entry, call)
+
+
+def _enter(known: set[bytes], call_id: str) -> None:
+    """Take up a call's id, as the bytes that it writes where it is one of ours.
+
+    Raises:
+        BrokenRecordError: it is known.
+    """
+    packed = bytes.fromhex(call_id) if _OURS.fullmatch(call_id) else call_id.encode()
+    if packed in known:
+        raise record.BrokenRecordError(f"tool call {call_id} was opened twice")
+    known.add(packed)
 
 
 def _keep(calls: dict[str, ToolCall], call: ToolCall, *, kept: bool) -> None:

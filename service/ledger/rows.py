@@ -52,11 +52,15 @@ def rows(steps: Iterable[Step]) -> Rows:
             resolved.setdefault(call_id, set()).add(step.entry.attempt_id)
     attempts = tuple(attempt_row(calls[call_id].attempt(attempt_id)) for attempt_id, call_id in touched.items())
     sums: dict[RollupKey, RollupSums] = {}
-    for call_id in (*closed, *resolved):
+    left: dict[RollupKey, RollupSums] = {}
+    for call_id in closed:
         _add(sums, rolled_up(calls[call_id]))
     for call_id, attempt_ids in resolved.items():
-        _add(sums, rolled_up(_unresolved(calls[call_id], attempt_ids)), negative)
-    return Rows(tuple(map(call_row, calls.values())), attempts, tuple(sums.items()))
+        now, before = rolled_up(calls[call_id]), rolled_up(_unresolved(calls[call_id], attempt_ids))
+        _add(sums, now)
+        stays = now is not None and before is not None and now[0] == before[0]
+        _add(sums if stays else left, before, negative)
+    return Rows(tuple(map(call_row, calls.values())), attempts, (*left.items(), *sums.items()))
 
 
 def _unresolved(call: ToolCall, attempt_ids: Collection[str]) -> ToolCall:
@@ -119,6 +123,7 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
     doubt = end if isinstance(end, DoubtEntry) else None
     resolution = attempt.resolution
     held = resolution is None and (doubt is not None or end is None)
+    unpriced = settled is not None and settled.cost.status is CostStatus.UNKNOWN_PRICE
     usage: Usage | None = settled.usage if settled else None
     ids = attempt.provider_ids
     guess = doubt.estimate if doubt else None
@@ -137,7 +142,7 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
         currency=_currency(attempt),
         cost_status=settled.cost.status if settled else _stated(resolution),
         cost_pico=_pico(settled.cost.amount) if settled else _pico(resolution.amount) if resolution else None,
-        held_pico=_pico(intent.worst_case.amount) if held else None,
+        held_pico=_pico(intent.worst_case.amount) if held or unpriced else None,
         estimate_pico=_pico(guess.amount) if guess and held else None,
         uncached_input_tokens=usage.uncached_input_tokens if usage else None,
         cached_input_tokens=usage.cached_input_tokens if usage else None,
@@ -151,10 +156,13 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
 
 
 def _currency(attempt: Attempt) -> str | None:
+    worst = attempt.intent.worst_case
     if isinstance(attempt.end, SettlementEntry):
-        return attempt.end.cost.currency
+        cost = attempt.end.cost
+        reserved = cost.status is CostStatus.UNKNOWN_PRICE and worst.amount is not None
+        return worst.currency if reserved else cost.currency
     stated = attempt.resolution.currency if attempt.resolution else None
-    return stated or attempt.intent.worst_case.currency
+    return stated or worst.currency
 
 
 def _stated(resolution: ResolutionEntry | None) -> CostStatus | None:
@@ -182,26 +190,36 @@ def _worst_tokens(intent: IntentEntry) -> int:
 def rolled_up(call: ToolCall) -> tuple[RollupKey, RollupSums] | None:
     """Say what a call adds to which roll-up.
 
-    None for a call that is open, whose attempts belong to several, or whose amounts are beyond any usual price:
-    such are few and are read one by one. So no sum counts a call twice, and none leaves 64 bits.
+    None for a call that is open, whose attempts belong to several, that was settled without a price and stays
+    reserved, or whose amounts are beyond any usual price: such are few and are read one by one. So no sum counts a
+    call twice, what is held in a roll-up is in doubt, and none leaves 64 bits.
     """
     if call.answer is None:
         return None
     attempts = [attempt_row(attempt) for attempt in call.attempts]
-    keys = {_key(call, row) for row in attempts} if attempts else {_key(call, None)}
-    if len(keys) > 1:
+    opened = call.opened
+    keys = {rollup_key(opened.at, opened.client, opened.tool, row) for row in (*attempts,) or (None,)}
+    if len(keys) > 1 or any(reserved_unpriced(row) for row in attempts):
         return None
     counted = [attempt_sums(row) for row in attempts] or [RollupSums(calls_without_attempt=1)]
-    sums = msgspec.structs.replace(reduce(added, counted), calls=1, last_at=call.opened.at)
+    sums = msgspec.structs.replace(reduce(added, counted), calls=1, last_at=opened.at)
     return None if max(sums.cost_pico, sums.held_pico) > ROLLED_UP_PICO_MAX else (keys.pop(), sums)
 
 
-def _key(call: ToolCall, row: AttemptRow | None) -> RollupKey:
-    opened = call.opened
+def reserved_unpriced(row: AttemptRow) -> bool:
+    """Tell whether an attempt was settled without a price, and its worst case stays reserved in budgets.
+
+    Its currency is that of the worst case: what it cost is an unknown amount of no known currency.
+    """
+    return row.held_pico is not None and row.cost_status == CostStatus.UNKNOWN_PRICE
+
+
+def rollup_key(opened_at: str, client: str, tool: str, row: AttemptRow | None) -> RollupKey:
+    """Name the roll-up that an attempt of a call belongs to, or a call without one."""
     return RollupKey(
-        bucket=bucket(opened.at),
-        client=opened.client,
-        tool=opened.tool,
+        bucket=bucket(opened_at),
+        client=client,
+        tool=tool,
         provider=row.provider if row else NOTHING,
         wallet=row.wallet if row else NOTHING,
         model=row.model if row else NOTHING,

@@ -228,6 +228,7 @@ def put(connection: apsw.Connection, changed: Rows) -> None:
     executemany(_PUT_CALL, map(msgspec.structs.astuple, changed.calls))
     executemany(_PUT_ATTEMPT, map(msgspec.structs.astuple, changed.attempts))
     executemany(_ADD_ROLLUP, (_values(*rollup) for rollup in changed.rollups))
+    executemany(_SEEN_LAST, (msgspec.structs.astuple(key) for key, sums in changed.rollups if sums.calls < 0))
     executemany(_PUT_BLOCK, changed.tree.blocks)
     connection.execute(_PUT_TREE, (changed.tree.range.size, changed.tree.range.packed()))
 
@@ -267,6 +268,20 @@ PUT_LINE = f"INSERT INTO entries ({LINE}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 
 _PUT_CALL = _put("calls", CallRow, "tool_call_id")
 _PUT_ATTEMPT = _put("attempts", AttemptRow, "tool_call_id", "number")
 _ADD_ROLLUP = _add()
+_SEEN_LAST = f"""
+    UPDATE rollups SET last_at = coalesce((
+        SELECT max(opened_at) FROM calls
+        LEFT JOIN attempts ON attempts.tool_call_id = calls.tool_call_id AND attempts.number = 1
+        WHERE calls.rolled_up = 1 AND calls.opened_at >= substr(rollups.bucket, 1, 16)
+        AND calls.opened_at < substr(rollups.bucket, 1, 14) || printf('%02d:~', substr(rollups.bucket, 15, 2) + 14)
+        AND calls.client = rollups.client AND calls.tool = rollups.tool
+        AND coalesce(attempts.provider, '{views.NOTHING}') = rollups.provider
+        AND coalesce(attempts.wallet, '{views.NOTHING}') = rollups.wallet
+        AND coalesce(attempts.model, '{views.NOTHING}') = rollups.model
+        AND coalesce(attempts.currency, '{views.NOTHING}') = rollups.currency
+        AND coalesce(attempts.simulated, 0) = rollups.simulated
+    ), '{views.NOTHING}') WHERE {" AND ".join(f"{name} = ?" for name in views.columns(RollupKey))}
+"""  # noqa: S608 - our own names; values are bound
 _PUT_BLOCK = "INSERT INTO blocks (number, hash) VALUES (?, ?)"
 _PUT_TREE = (
     "INSERT INTO tree VALUES (1, ?, ?)"

@@ -2,16 +2,16 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
 
-from service.core.note import CHECKPOINT_BYTES_MAX
+from service.core.note import CHECKPOINT_BYTES_MAX, read_base64
 from service.errors import StoreError
 from service.ledger.checkpoints import Checkpoints
 from service.ledger.export import closing_of, read_export, rows_of
@@ -29,6 +29,9 @@ _PROOF = b"c2sp.org/tlog-proof@"
 _GZIP = b"\x1f\x8b"
 _SQLITE = b"SQLite format 3\x00"
 _BUFFER_BYTES = 1024 * 1024
+_SIGNED = "— ".encode()
+_SIGNATURE_BYTES = 4 + 64  # a key's id, and what it signed with
+_BLOCK_LINES_MAX = 1000  # more than a checkpoint may have, so it stays none
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def open_export_source(path: Path, *, compressed: bool) -> Iterator[Source]:
 
 
 def read_text(path: Path, bytes_max: int = CHECKPOINT_BYTES_MAX) -> str:
-    """Read a text that somebody keeps: a key, a proof, checkpoints.
+    """Read a text that somebody keeps: a key, a proof, a checkpoint.
 
     Raises:
         StoreError: it cannot be read, or is larger than a stranger's may be.
@@ -160,10 +163,59 @@ def read_text(path: Path, bytes_max: int = CHECKPOINT_BYTES_MAX) -> str:
         raise StoreError(f"{path} cannot be read: it is no text", remedy="Name another file.") from error
 
 
-def notes_of(text: str) -> list[str]:
-    """Part checkpoints that stand one behind the other, as a witness file has them; nothing is verified."""
-    parts = text.strip("\n").split("\n\n")
-    return [f"{body}\n\n{below}\n" for body, below in zip_longest(parts[::2], parts[1::2], fillvalue="")]
+def read_notes(path: Path) -> Iterator[str | None]:
+    """Read checkpoints that stand one behind the other, as a witness file has them; none is verified.
+
+    However many there are, one is held at a time. In the place of one that was torn by a crash stands None.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    with _opened(path) as file:
+        try:
+            yield from notes_of(iter(partial(file.readline, CHECKPOINT_BYTES_MAX), b""))
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error.strerror}", remedy="Take another copy of it."
+            ) from error
+
+
+def notes_of(lines: Iterable[bytes]) -> Iterator[str | None]:
+    """Part a text's lines, each with its end, into the checkpoints in it; None for one that is not whole."""
+    body: list[bytes] = []
+    for block in _blocks(lines):
+        if not block[0].startswith(_SIGNED):
+            if body:
+                yield None
+            body = block
+            continue
+        whole = body and all(map(_is_signature, block))
+        yield (b"\n".join([*body, b"", *block]) + b"\n").decode(errors="replace") if whole else None
+        body = []
+    if body:
+        yield None
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Part lines at the empty ones."""
+    block: list[bytes] = []
+    for line in lines:
+        if text := line.rstrip(b"\n"):
+            if len(block) < _BLOCK_LINES_MAX:
+                block.append(text[:CHECKPOINT_BYTES_MAX])
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _is_signature(line: bytes) -> bool:
+    """Tell whether a signature's line can be whole: none is shorter than an Ed25519 one."""
+    try:
+        return len(read_base64(line.rpartition(b" ")[2].decode())) >= _SIGNATURE_BYTES
+    except ValueError:
+        return False
 
 
 def _beside(folder: Path, checkpoints: Path, origin: str) -> tuple[str | None, str | None]:

@@ -60,7 +60,9 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt as lists show it. Amounts are pico-units of `currency`; None is unknown, never zero.
 
     Attributes:
-        held_pico, held_tokens: the worst case, while it is open, in doubt, or resolved without a count of tokens.
+        currency: what it is billed in; of `held_pico` where no price is known.
+        held_pico: the worst case, while it is open, in doubt, or settled without a known price.
+        held_tokens: the same, while it is open, in doubt, or resolved without a count of tokens.
         stated_tokens: what a resolution says it consumed.
     """
 
@@ -155,10 +157,12 @@ class Tree(msgspec.Struct, frozen=True):
     def extended(self, leaves: Sequence[bytes]) -> "Tree":
         """Add leaves; `blocks` are then those that these complete."""
         whole = self.range.size // BLOCK
-        tail = [*self.tail, *leaves]
+        tail = (*self.tail, *leaves)
+        if len(tail) < BLOCK:  # nearly always: the tail is copied once
+            return Tree(self.range.extended(leaves), (), tail)
         cuts = range(0, len(tail) - BLOCK + 1, BLOCK)
         blocks = tuple((whole + number, block_hash(tail[at : at + BLOCK])) for number, at in enumerate(cuts))
-        return Tree(self.range.extended(leaves), blocks, tuple(tail[len(blocks) * BLOCK :]))
+        return Tree(self.range.extended(leaves), blocks, tail[len(blocks) * BLOCK :])
 
 
 class Rows(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ _HALF = 1_000_000_000  # amounts are added in two halves: a dozen of the largest
 _QUARTER = "substr(calls.opened_at, 1, 14) || substr('00153045', substr(calls.opened_at, 15, 2) / 15 * 2 + 1, 2)"
 _OF_CALLS = frozenset(("tool", "client"))
 _STORED_AS = {"spent_pico": "cost_pico"}
+CURRENCY = f"CASE WHEN attempts.cost_status IS NOT '{CostStatus.UNKNOWN_PRICE}' THEN attempts.currency END"
+"""What an attempt was billed in; of one without a known price the currency is that of its worst case."""
 _COUNTED: Mapping[str, str] = {
     "calls": "count(DISTINCT calls.tool_call_id)",
     "calls_without_attempt": "sum(attempts.attempt_id IS NULL)",
@@ -43,7 +45,7 @@ def spending_query(by: Sequence[str], where: str) -> str:
     named = _named(by)
     groups = [_QUARTER if BY_TIME & set(by) else "''"]
     groups += [f"{'calls' if name in _OF_CALLS else 'attempts'}.{name}" for name in named]
-    groups += ["attempts.currency", "coalesce(attempts.simulated, 0)"]
+    groups += [CURRENCY, "coalesce(attempts.simulated, 0)"]
     sums = [*_COUNTED.values(), "max(calls.opened_at)"]
     sums += [f"coalesce(sum({amount} {half} {_HALF}), 0)" for amount in _ADDED.values() for half in "/%"]
     return f"""
@@ -80,6 +82,7 @@ def rolled_up_query(by: Sequence[str], where: str) -> str:
     return f"""
         SELECT {", ".join([*groups, *sums])} FROM rollups{where}
         GROUP BY {", ".join(str(number + 1) for number in range(len(groups)))}
+        HAVING sum(calls) > 0
     """  # noqa: S608 - our own names; values are bound
 
 

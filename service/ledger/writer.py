@@ -3,13 +3,16 @@
 It is synchronous and knows no thread, loop or clock: whoever drives it must call it from one place at a time.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from service.core import entries, merkle, record
+from service.core.canonical import canonical
 from service.core.entries import AnyEntry, BudgetEntry, OfLedger, ResolutionEntry, ToolCallEntry
 from service.core.record import BrokenRecordError, Step, ToolCall
+from service.core.token import PREFIX, is_token
 from service.core.words import BudgetEvent
 from service.errors import BudgetStopError, StoreBrokenError, StoreFullError
 from service.ledger import sweep
@@ -18,12 +21,15 @@ from service.ledger.budgets import Budgets, Draft
 from service.ledger.rows import attempt_row, joined, rows
 from service.ledger.store import AttemptRow, Line, Rows, Store
 
+_TOKEN = re.compile(PREFIX.encode() + rb"[0-9A-Za-z]{36}")
 REFUSED = (ValueError, BudgetStopError, StoreFullError)
 """What is wrong with one append alone; whatever else was written with it stands."""
 
 
 class SecretInEntryError(ValueError):
     """An entry holds the text of a key or token; it must not be written."""
+
+    remedy = "Leave the key or token out: what is written stays readable for ever."
 
 
 class Append(msgspec.Struct, frozen=True):
@@ -51,7 +57,7 @@ class Writer:
     Args:
         store: where the log is kept; owned from now on.
         budgets: what bounds intents; none if not given.
-        canaries: texts that no entry may hold, such as keys.
+        canaries: texts that no entry may hold, such as keys; named tokens are known by their form.
         ballast: room for the ends of open calls on a full disk; none if not given.
 
     Attributes:
@@ -71,7 +77,7 @@ class Writer:
         self.budgets = budgets or Budgets()
         self.due = self.budgets.due()
         self.counted = store.next_index  # entries that the budgets have heard of; another thread may read it
-        self._canaries = tuple(canaries)
+        self._canaries = tuple({form for canary in canaries for form in (canary, _escaped(canary))})
         self._open: dict[str, ToolCall] = {}
 
     def load(self) -> tuple[ToolCall, ...]:
@@ -214,7 +220,7 @@ class Writer:
         draft.change(was, row, opened_at=opened.at, client=opened.client, tool=opened.tool)
 
     def _refuse_secrets(self, written: bytes) -> None:
-        if any(canary in written for canary in self._canaries):
+        if any(canary in written for canary in self._canaries) or _holds_token(written):
             raise SecretInEntryError("an entry held the text of a secret")
 
     def _remember(self, one: _Folded) -> None:
@@ -232,6 +238,18 @@ class Writer:
         if entry.event is not BudgetEvent.WARNED:
             self.due = tuple(warning for warning in self.due if warning.name != entry.name)
         self.due += self.budgets.take(entry)
+
+
+def _escaped(canary: bytes) -> bytes:
+    """Write a text as it stands within an entry's JSON."""
+    return canonical(canary.decode(errors="replace"))[1:-1]
+
+
+def _holds_token(written: bytes) -> bool:
+    """Tell whether an entry holds the text of a named token; what looks like one and is none passes."""
+    if PREFIX.encode() not in written:  # nearly always, and much cheaper
+        return False
+    return any(is_token(found.decode()) for found in _TOKEN.findall(written))
 
 
 def _row(call: ToolCall | None, attempt_id: str) -> AttemptRow | None:

@@ -17,7 +17,11 @@ from service.mcp.terms import KEY_CHARS_MAX, KEY_META
 _VERSION = 1
 _EXACT_MAX = 2**53
 _COST_NOTHING = frozenset((AttemptOutcome.REFUSED, AttemptOutcome.UNSENT))
-_METERED = frozenset((AttemptOutcome.SETTLED, AttemptOutcome.RECONCILED))
+_COSTS = {
+    frozenset(): "It cost nothing",
+    frozenset((AttemptOutcome.SETTLED,)): "Its provider metered it",
+    frozenset((AttemptOutcome.RECONCILED,)): "What it cost was stated by hand",
+}
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -107,10 +111,7 @@ def conflict(tool_call_id: str) -> IdempotencyConflictError:
 def lost(call: ToolCall, url: str) -> AnswerLostError:
     """Say that a key's answer is not kept, and whether it was paid for."""
     outcomes = {attempt.outcome for attempt in call.attempts} - _COST_NOTHING
-    if not outcomes:
-        cost = "It cost nothing"
-    else:
-        cost = "Its provider metered it" if outcomes <= _METERED else "It may have been billed"
+    cost = _COSTS.get(frozenset(outcomes), "It may have been billed")
     return AnswerLostError(
         f"this request was made before, as tool call {call.tool_call_id}, and its answer is not kept. {cost}.",
         replay_of=call.tool_call_id,

@@ -22,6 +22,7 @@ from service.actions._action import AnyAction, Stand, somebody
 from service.actions._door import BODY_BYTES_MAX, LIFE_S, ROOT, Problem
 from service.core.redact import redacted
 from service.errors import ActionError, ExaiError, LedgerError
+from service.ledger.writer import SecretInEntryError
 from service.transports.site import make_runner
 
 DEADLINE_S = 50.0
@@ -88,6 +89,8 @@ class Control:
         try:
             async with asyncio.timeout(self._deadline_s), self._turn:
                 reply = await action.run(asked, self._stand, by)
+        except SecretInEntryError as error:
+            raise ActionError(f"{action.name}: {error}", remedy=error.remedy) from error
         except TimeoutError as error:
             raise ActionError(
                 f"{action.name} took longer than {self._deadline_s:g} s",

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from service.core.receipt import SCHEMA_PATH, schema
-from service.ledger.notary import Notary
+from service.ledger.notary import Notary, Signed
 from service.ledger.proving import Vouched, proof_of
 from service.ledger.reading import Reading
 from service.serving.auth import Caller
@@ -31,6 +31,7 @@ INDEX = {
 }
 WAIT_S = 3.0
 """How long a proof waits for its entry to be covered by a checkpoint."""
+_POLL_S = 0.02
 _INDEX = r"{index:[0-9]{1,18}}"
 
 
@@ -63,7 +64,11 @@ def checking(reading: Reading, notary: Notary | None) -> list[web.RouteDef]:
 
     async def show_proof(request: web.Request) -> web.Response:
         place, caller = int(request.match_info["index"]), request[CALLER]
-        return web.Response(text=await asyncio.to_thread(_proof, reading, notary, place, caller))
+        if not await asyncio.to_thread(_sees, reading, place, caller):
+            raise web.HTTPNotFound(text="There is no such entry, or it is not of a call of yours.")
+        signed = await _covering(notary, place + 1)
+        vouched = Vouched(signed.note, signed.checkpoint, notary.key.verifier)
+        return web.Response(text=await asyncio.to_thread(proof_of, reading, vouched, place))
 
     return [
         web.get(CHECKPOINT_PATH, show_checkpoint),
@@ -72,20 +77,30 @@ def checking(reading: Reading, notary: Notary | None) -> list[web.RouteDef]:
     ]
 
 
-def _proof(reading: Reading, notary: Notary, index: int, caller: Caller) -> str:
-    """Write the proof of an entry that a caller may see; to everybody else it is not there."""
-    if not _sees(reading, index, caller):
-        raise web.HTTPNotFound(text="There is no such entry, or it is not of a call of yours.")
-    signed = notary.wait(index + 1, WAIT_S)
-    if signed is None:
-        raise web.HTTPServiceUnavailable(
-            text="No checkpoint covers this entry yet; see /health. Try again in a second.",
-            headers={"Retry-After": "1"},
-        )
-    return proof_of(reading, Vouched(signed.note, signed.checkpoint, notary.key.verifier), index)
+async def _covering(notary: Notary, size: int) -> Signed:
+    """Have a checkpoint over so many entries. No thread waits for it: there are few, and readers need them."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + WAIT_S
+    while True:
+        signed = notary.wait(size, 0.0)
+        if signed is not None:
+            return signed
+        if notary.failing:
+            raise web.HTTPServiceUnavailable(
+                text="No checkpoint can be kept at present, so none covers this entry; see /health. Free space in"
+                " the folder of checkpoints (EXAI_CHECKPOINTS_DIR), or make it writable, then try again.",
+                headers={"Retry-After": "10"},
+            )
+        if loop.time() >= ends_at:
+            raise web.HTTPServiceUnavailable(
+                text="No checkpoint covers this entry yet; see /health. Try again in a second.",
+                headers={"Retry-After": "1"},
+            )
+        await asyncio.sleep(_POLL_S)
 
 
 def _sees(reading: Reading, index: int, caller: Caller) -> bool:
+    """Tell whether an entry is there for a caller; to everybody else it does not exist."""
     line = reading.line(index)
     if line is None or caller.sees_all:
         return line is not None

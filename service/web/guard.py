@@ -16,12 +16,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from service.errors import UnauthorizedError
 from service.loopback import is_loopback
-from service.serving.auth import LOCAL, READ, READER_CHALLENGE, Caller, Tokens, readers_token
+from service.serving.auth import CALL, LOCAL, READ, READER_CHALLENGE, Caller, Tokens, readers_token
 from service.serving.keys import CALLER
 from service.serving.quiet import QuietLog
 from service.web.hosts import Hosts, split
 
 OPEN_PATHS = frozenset(("/", "/mcp", "/health/live", "/health/ready"))
+_OF_CALLS = ("/console/", "/api/")
+"""Where who may call finds what its own calls came to; each of these shows a caller no more than it may see."""
 REASONS = frozenset(("host", "origin", "target", "unauthorized"))
 """Every word that `count_rejection` may be given; fit for a metric's label."""
 
@@ -93,8 +95,8 @@ def _reader(request: web.Request, tokens: Tokens, *, is_bound_to_loopback: bool)
         raise web.HTTPUnauthorized(
             text=f"{error.message} {error.remedy} {in_a_browser}", headers=READER_CHALLENGE
         ) from None
-    if READ not in caller.scopes:
-        raise web.HTTPForbidden(text="This token may not read. Use one with the scope read.")
+    if READ not in caller.scopes and not (CALL in caller.scopes and request.path.startswith(_OF_CALLS)):
+        raise web.HTTPForbidden(text="This token may not read here. Use one with the scope read.")
     return caller
 
 

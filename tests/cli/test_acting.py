@@ -16,6 +16,7 @@ from service.actions import _door
 from service.actions._action import Action, Stand, somebody
 from service.cli._acting import act
 from service.core.entries import ActionEntry
+from service.core.token import token_text
 from service.errors import ActionError, ClockError, ExaiError, StoreError
 from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
@@ -141,6 +142,18 @@ async def test_a_service_is_asked(tmp_path: Path) -> None:
         error = await asyncio.to_thread(refused, folder, "")
     assert ("nothing to note", "Say something.") == (str(error), error.remedy)
     assert ["one"] == noted(folder)
+
+
+async def test_no_secret_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a key of the environment nor a token, whoever does the deed; what was named is not repeated."""
+    key, token = "sk-0123456789abcdefghijklmnop", token_text(b"\x01" * 32)
+    monkeypatch.setenv("KIMI_API_KEY", key)
+    errors = [await asyncio.to_thread(refused, tmp_path / "alone", text) for text in (key, token)]
+    async with acting(tmp_path / "data") as lab, controlled(tmp_path / "data", {"note": NOTE}, lab.stand):
+        errors.append(await asyncio.to_thread(refused, tmp_path / "data", token))
+    assert ["note: an entry held the text of a secret"] * 3 == [str(error) for error in errors]
+    assert all(error.remedy.startswith("Leave the key or token out") for error in errors)
+    assert [[], []] == [noted(tmp_path / name) for name in ("alone", "data")]
 
 
 async def test_an_older_service(tmp_path: Path) -> None:

@@ -8,8 +8,14 @@ import pytest
 
 from service.cli._main import FAILED, main
 from service.ledger import proving
-from service.ledger.sqlite import SqliteStore
+from service.ledger.sqlite import FILE_NAME, SqliteStore
 from tests.ledger.signing import Place
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nobody's checkpoint."""
+    monkeypatch.setattr(proving.covering, "__kwdefaults__", {"wait_s": 0.0})
 
 
 @pytest.fixture
@@ -37,19 +43,20 @@ def test_all_entries_and_what_covers_them(place: Place, capfd: pytest.CaptureFix
     assert {"checkpoint": place.note, "public_key": place.key} == json.loads(lines[-1])
 
 
-def test_what_a_crash_left_unsigned_is_signed_first(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    """Nothing runs: the export holds everything all the same."""
+def test_what_a_crash_left_unsigned_is_left_out(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing runs: no epoch begins and nothing is signed; it says how many are left out and what signs them."""
     place.live(2, first=4, signed=False)
+    written, note = (place.folder / FILE_NAME).read_bytes(), place.note
     status, lines, said = export(place, capfd)
-    assert (0, 22 + 1, "") == (status, len(lines), said)
-    assert json.loads(lines[-1])["checkpoint"].splitlines()[1] == "22"
+    assert (FAILED, 13 + 1) == (status, len(lines))
+    assert json.loads(lines[-1])["checkpoint"].splitlines()[1] == "13"
+    assert "9 entries are left out: the newest checkpoint covers the first 13" in said
+    assert "exai serve" in said
+    assert (written, note) == ((place.folder / FILE_NAME).read_bytes(), place.note)
 
 
-def test_what_a_service_did_not_sign_in_time_is_left_out(
-    place: Place, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_service_did_not_sign_in_time_is_left_out(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     """It says how many entries, why, and what to do; the status is not that of a whole export."""
-    monkeypatch.setattr(proving.covering, "__kwdefaults__", {"wait_s": 0.0})
     note = place.note
     place.live(2, first=4, signed=False)
     place.checkpoints.keep(place.origin, note)
@@ -60,13 +67,13 @@ def test_what_a_service_did_not_sign_in_time_is_left_out(
         running.close()
     assert (FAILED, 13 + 1) == (status, len(lines))
     assert "9 entries are left out: the newest checkpoint covers the first 13" in said
-    assert "another process" in said
+    assert "nothing has signed them yet" in said
 
 
 def test_without_any_checkpoint_it_ends_without_one(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    """What was signed once and has lost its checkpoints is not signed again here; it is still given, and said."""
+    """What was signed once and has lost its checkpoints is still given, and it is said that nothing covers it."""
     shutil.rmtree(place.checkpoints.folder)
     status, lines, said = export(place, capfd)
     assert (FAILED, 13) == (status, len(lines))
     assert "no checkpoint covers this export" in said
-    assert "exai ledger adopt" in said
+    assert "exai serve" in said

@@ -7,6 +7,7 @@ import pytest
 
 from service.cli._main import FAILED, main
 from service.core.entries import OfCall
+from service.ledger import proving
 from tests.conftest import Made
 from tests.ledger.conftest import Lives
 from tests.ledger.signing import Place
@@ -154,10 +155,14 @@ def test_nothing_is_overwritten(place: Place, tmp_path: Path, capsys: pytest.Cap
     assert "kept" == path.read_text()
 
 
-def test_an_entry_that_nobody_can_sign_is_not_proved(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its log has lost its checkpoints: the remedy is told."""
+def test_an_entry_that_nothing_covers_is_not_proved(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log has lost its checkpoints: the remedy is told, and nothing is signed."""
+    monkeypatch.setattr(proving.covering, "__kwdefaults__", {"wait_s": 0.0})
     (place.checkpoints.folder / (place.origin.replace("/", "-") + ".checkpoint")).unlink()
     status, _, said = prove(place, capsys, CALL)
     assert FAILED == status
     assert "no signed checkpoint covers the entry yet" in said
-    assert "exai ledger adopt" in said
+    assert "exai serve" in said
+    assert not place.note

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from service.cli._main import FAILED, main
+from service.core.merkle import CompactRange, leaf_hash
+from service.core.note import Checkpoint, SigningKey, signed
+from service.ledger import keyfile
+from service.ledger.export import Closing, closing_line
 from service.ledger.sources import BACKUP_CHECKPOINT, BACKUP_KEY
 from service.ledger.sqlite import FILE_NAME
 from tests.ledger.signing import Place
@@ -135,6 +139,94 @@ def test_an_export_of_an_earlier_version_is_covered_by_nothing(
     assert b"checkpoint: none covers these entries" in capfdbinary.readouterr().out
     assert FAILED == main(["ledger", "verify", str(path), "--key", place.key])
     assert b"no checkpoint covers it" in capfdbinary.readouterr().out
+
+
+def _signed(place: Place, size: int) -> str:
+    """Sign the log as it was at a size, by its own key."""
+    seed = keyfile.read(place.folder)
+    assert seed is not None
+    tree = CompactRange().extended([leaf_hash(entry) for entry in place.entries()[:size]])
+    return signed(Checkpoint(place.origin, size, tree.root), SigningKey(place.origin, seed))
+
+
+@pytest.mark.parametrize("packed", ["", "packed"])
+@pytest.mark.parametrize("size", [0, 1, 9])
+def test_an_export_that_its_own_checkpoint_does_not_cover_whole_is_not_believed(
+    place: Place, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], size: int, packed: str
+) -> None:
+    """A genuine checkpoint of earlier vouches for nothing that was written behind what it covers."""
+    entries = exported(place, capfdbinary).rpartition(b'{"checkpoint"')[0]
+    path = tmp_path / "x.jsonl"
+    written = entries + closing_line(Closing(_signed(place, size), place.key))
+    path.write_bytes(gzip.compress(written) if packed else written)
+    for words in ([], ["--key", place.key]):
+        assert FAILED == main(["ledger", "verify", str(path), *words, "--format", "json"])
+        found = json.loads(capfdbinary.readouterr().out)
+        assert ([size, 12], size) == ([found["problems"][0][end] for end in ("index", "last")], found["covered"])
+
+
+def test_an_archive_without_its_checkpoint_is_not_whole(
+    place: Place, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Every archive closes with one."""
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(exported(place, capfdbinary).rpartition(b'{"checkpoint"')[0]))
+    assert FAILED == main(["ledger", "verify", str(path)])
+    assert b"the checkpoint that closes every archive is not there" in capfdbinary.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--key"]])
+def test_a_data_folder_whose_checkpoint_covers_nothing_is_not_the_one_that_was_signed(
+    place: Place, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """A checkpoint over no entry is true of every log of that name."""
+    place.checkpoints.keep(place.origin, _signed(place, 0))
+    given = [*words, place.key] if words else []
+    status, found = told(["--data-dir", str(place.folder), *given], capsys)
+    assert (FAILED, 0) == (status, found["covered"])
+
+
+def test_a_key_shows_nothing_of_a_folder_that_nothing_covers(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was never signed, as far as it says itself: with a key, that is a problem."""
+    key = place.key
+    shutil.rmtree(place.checkpoints.folder)
+    place.change("DELETE FROM meta WHERE key = 'checkpointed'")
+    assert 0 == told(["--data-dir", str(place.folder)], capsys)[0]
+    assert FAILED == told(["--data-dir", str(place.folder), "--key", key], capsys)[0]
+
+
+def test_a_witness_file_is_held_against_the_log(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other logs' checkpoints and torn ones in it are counted and said; each of this log's must hold."""
+    other, witness = Place(tmp_path / "other", seed="another log"), tmp_path / "witness"
+    other.live(1)
+    ours = [_signed(place, size) for size in (1, 13)]
+    witness.write_text("\n".join([other.note, ours[0], place.note[:40], "", ours[1], other.note, ""]))
+    words = ["--data-dir", str(place.folder), "--checkpoint", str(witness)]
+    status, found = told(words, capsys)
+    assert (0, 13, 2, 1) == (status, found["covered"], found["passed_over"], found["torn"])
+    assert 0 == main(["ledger", "verify", *words])
+    said = capsys.readouterr().out
+    assert "passed over: 2 checkpoints of other logs" in said
+    assert "skipped: 1 checkpoints that are not whole" in said
+    witness.write_text("\n".join([other.note, place.note.replace("\n13\n", "\n12\n"), ""]))
+    assert FAILED == main(["ledger", "verify", *words])
+    assert "the checkpoint's signature is wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", "of another"])
+def test_a_file_without_a_checkpoint_of_this_log_is_said(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Nothing was held against it, so it is no answer."""
+    other, witness = Place(tmp_path / "other", seed="another log"), tmp_path / "witness"
+    other.live(1)
+    witness.write_text(other.note if text == "of another" else text)
+    assert FAILED == main(["ledger", "verify", "--data-dir", str(place.folder), "--checkpoint", str(witness)])
+    assert "of the checkpoints from elsewhere none is of" in capsys.readouterr().out
 
 
 def test_a_backup_is_verified_by_what_is_in_it(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

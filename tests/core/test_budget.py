@@ -164,7 +164,7 @@ def test_where_limits_stand() -> None:
 
 def test_a_stop_says_what_when_and_how() -> None:
     """Budget, limit, spent, reserved, what the attempt could use, the reset in UTC and there, and what to do."""
-    stopped = stop(state(), 15 * 10**11)
+    stopped = stop(state(terms=terms(client="bob")), 15 * 10**11)
     assert (
         "Budget 'daily' allows 5 USD a day: 3.75 USD spent, 0.5 USD reserved, and this attempt could use 1.5 USD"
         " at most. It begins anew at 2026-11-22T16:00:00Z (2026-11-23 00:00 in Asia/Shanghai)."
@@ -174,6 +174,18 @@ def test_a_stop_says_what_when_and_how() -> None:
         " (in exai.toml if it is stated there)."
     ) == stopped.remedy
     assert (True, DAY.ends) == (stopped.retryable, stopped.resets_at)
+
+
+def test_a_stop_tells_no_client_what_others_spent() -> None:
+    """Where a limit is shared it stands alone, with what this attempt could use; a client's own use is its own."""
+    used = "3.75 USD spent"
+    shared = (state(), state(terms=terms(each=("wallet",)), group=("work",)))
+    own = (state(terms=terms(client="bob")), state(terms=terms(each=("client",)), group=("bob",)))
+    assert [False, False, True, True] == [used in str(stop(one, 15 * 10**11)) for one in (*shared, *own)]
+    assert (
+        "Budget 'daily' allows 5 USD a day, and this attempt could use 1.5 USD at most."
+        " It begins anew at 2026-11-22T16:00:00Z (2026-11-23 00:00 in Asia/Shanghai)."
+    ) == str(stop(state(), 15 * 10**11))
 
 
 def test_waiting_is_no_remedy_for_what_never_fits() -> None:

@@ -184,13 +184,16 @@ def test_an_attempt_carries_the_hash_of_its_latest_entry(made: "Made") -> None:
     assert call.attempt(made.attempt_id()).leaf == b"3"
 
 
-def test_a_simulator_is_known_by_wallet_or_header(made: "Made") -> None:
-    """Either the key says so at the intent, or the answer's own header does."""
+def test_what_is_simulated_is_known_before_it_is_sent(made: "Made") -> None:
+    """The key says so at the intent. An answer's own header is kept beside it, and moves nothing."""
     real = made.call(made.intent(1), made.accepted(1), made.intent(2))
     assert [attempt.simulated for attempt in real.attempts] == [False, False]
     by_header = made.accepted(1, headers={SIMULATOR_HEADER: "1"})
     simulated = made.call(made.intent(1), by_header, made.intent(2, simulated=True))
-    assert [attempt.simulated for attempt in simulated.attempts] == [True, True]
+    assert [(attempt.simulated, attempt.played) for attempt in simulated.attempts] == [
+        (False, True),
+        (True, False),
+    ]
 
 
 def test_a_step_of_no_call_has_no_record(made: "Made") -> None:

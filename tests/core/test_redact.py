@@ -54,6 +54,11 @@ def test_known_forms_are_masked(secret: str) -> None:
     assert f"Your key {MASK} is suspended" == redacted(f"Your key {secret} is suspended")
 
 
+def test_a_token_of_ours_is_masked_whatever_it_is_stuck_to() -> None:
+    """The last check refuses an entry that holds one, so the first must leave none."""
+    assert f"x{MASK}Z" == redacted("xexai_0123456789abcdefghijABCDEFGHIJ012345Z")
+
+
 def test_a_colour_code_hides_no_key() -> None:
     """The letter that ends a terminal's code is no part of a word."""
     assert f"a {MASK} b" == redacted("a\x1b[1;31msk-abcdefghijklmnop\x1b[0mb")

@@ -187,6 +187,18 @@ def test_a_simulated_call_always_says_so(made: "Made", end: str) -> None:
     assert (real.word, real.code) == (simulated.word, simulated.code)
 
 
+def test_a_real_call_that_a_simulator_answered_says_so(made: "Made") -> None:
+    """It is not passed off as real without a word; and it stays real."""
+    accepted = made.accepted(headers={"exai-simulator": "1"})
+    plain, played = (
+        verdict(made.call(made.intent(), head, made.settlement(), made.answer()), as_of="")
+        for head in (made.accepted(), accepted)
+    )
+    begun = "SIMULATED, says the answer itself; but it was asked for with a real key and counts as real."
+    assert f"{begun} {plain.sentence}" == played.sentence
+    assert (plain.word, plain.code) == (played.word, played.code)
+
+
 @pytest.mark.parametrize(
     ("amount", "cost"), [("0.5", "it cost 0.5 USD was stated by hand"), ("0", "it cost nothing was stated")]
 )

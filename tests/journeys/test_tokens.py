@@ -151,7 +151,7 @@ def _environ(**variables: str) -> dict[str, str]:
 
 
 async def test_rights(serving: Serving) -> None:
-    """Without `read` no page, without `call` no tool; with `read` a token sees what others did."""
+    """Without `read` a token sees its own calls alone, without `call` it gets no tool; with `read` it sees all."""
     served = serving()
     caller, reader = [
         (await create(served, name, "--scopes", scopes))["token"]
@@ -160,8 +160,12 @@ async def test_rights(serving: Serving) -> None:
     async with called(served, caller) as speaker:
         receipt = receipt_of(await speaker.call(prompt="Once more."))
     page = f"/console/calls/{receipt['tool_call_id']}.json"
-    assert [403, 200, 200] == [
+    async with speaking(served.socket) as speaker:
+        others = receipt_of(await speaker.call(prompt="Of somebody else."))["tool_call_id"]
+    assert [200, 404, 403, 200, 200] == [
         await status_of(served, caller, page),
+        await status_of(served, caller, f"/console/calls/{others}.json"),
+        await status_of(served, caller, "/metrics"),
         await status_of(served, reader, page),
         (await get(served.url + page))[0],
     ]
@@ -174,7 +178,7 @@ async def test_rights(serving: Serving) -> None:
 async def test_a_token_expires(serving: Serving) -> None:
     """From that moment it opens nothing, and a call in an open session is answered by a close."""
     served = serving()
-    ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    ends = (datetime.now(UTC) + timedelta(seconds=6)).isoformat()
     token = (await create(served, "brief", "--expires", ends))["token"]
     async with called(served, token) as speaker:
 

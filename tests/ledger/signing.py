@@ -88,7 +88,7 @@ class Place:
     def judge(self, *notes: str, quick: bool = False) -> Judgement:
         """Judge it by the key that is kept with its checkpoints."""
         with open_store_source(self.folder, self.checkpoints.folder) as source:
-            return judge(source, notes=notes, quick=quick)
+            return judge(source, notes=notes or None, quick=quick)
 
     def change(self, *statements: str) -> None:
         """Change the file as somebody would who owns it: no trigger stands in the way."""

@@ -270,6 +270,21 @@ def test_a_budget_that_forgot_something_is_found(lived: House) -> None:
     assert "budget 'daily' has (0, 0) spent and reserved of USD in memory" in "".join(lived.walk())
 
 
+def test_a_window_that_memory_does_not_hold_is_no_finding(house: House, made: "Made") -> None:
+    """The tables have it: a clock that is put back, or a start behind the last entry, changes nothing."""
+    terms = BudgetTerms(name="each", period=BudgetPeriod.MINUTE, limits={"USD": "100"})
+    house.write(BudgetEntry(event=BudgetEvent.SET, name="each", terms=terms, warning=None, by="somebody"))
+    for number in range(5):
+        house.at_ns += 61 * 10**9
+        call_id = f"{number:032x}"
+        house.write(made.tool_call(tool_call_id=call_id), made.intent(tool_call_id=call_id))
+    house.at_ns -= 3 * 60 * 10**9
+    assert ["each"] == [one.name for one in house.budgets.states(house.now()).unheld]
+    assert [] == house.walk()
+    house.forge("UPDATE attempts SET held_pico = held_pico + 1")
+    assert "budget 'daily' has" in "".join(house.walk())
+
+
 def test_a_budget_that_only_lags_is_no_finding(lived: House) -> None:
     """Between a commit and what memory makes of it they differ: they are compared when it has heard of it."""
     (rule,) = lived.budgets.rules()

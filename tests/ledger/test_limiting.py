@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.ledger.conftest import Lives, Ticking
 
 WAIT_S = 20
+HELD, NOW = 15 * 10**11, "2026-11-22T12:00:00.000000Z"
 FULL = StoreFullError("the disk is full")
 
 
@@ -198,7 +199,8 @@ async def test_limits_hold_over_a_start(ledgers: Ledgers, lives: "Lives", made: 
         await ledger.append(put("b", "2"))
         await ledger.append(*opening)
     async with ledgers.open() as ledger:  # the sweep has put it in doubt
-        with pytest.raises(BudgetStopError, match=r"0 USD spent, 1\.5 USD reserved"):
+        assert [(0, HELD)] == [(one.spent, one.reserved) for one in ledger.writer.budgets.states(NOW).states]
+        with pytest.raises(BudgetStopError, match=r"allows 2 USD in all, and this attempt could use 1\.5 USD"):
             await ledger.append(*lives.opening(2))
         await ledger.append(msgspec.structs.replace(made.written_off(), tool_call_id=opening[0].tool_call_id))
         await ledger.append(*lives.opening(2))
@@ -208,12 +210,14 @@ async def test_the_file_of_settings(ledgers: Ledgers, caplog: pytest.LogCaptureF
     """Its budgets are set and removed in the log; what has not changed is not said again."""
     caplog.set_level(logging.INFO)
 
-    async def follow(*wanted: BudgetEntry, warnings: Sequence[str] = ()) -> list[tuple[str, str, str]]:
+    async def follow(
+        *wanted: BudgetEntry, has_file: bool = True, warnings: Sequence[str] = ()
+    ) -> list[tuple[str, str, str]]:
         async with ledgers.open() as ledger:
             reading = Reading(ledgers.folder)
             try:
                 stated = [entry.terms for entry in wanted if entry.terms is not None]
-                said = await follow_file(ledger, reading, stated, warnings=warnings)
+                said = await follow_file(ledger, reading, stated, has_file=has_file, warnings=warnings)
             finally:
                 reading.close()
             return [(entry.event.value, entry.name, entry.by) for entry in said]
@@ -229,4 +233,7 @@ async def test_the_file_of_settings(ledgers: Ledgers, caplog: pytest.LogCaptureF
         "budget a is removed, as the file of settings says",
         "budget mine, set by 'anna', is from now on as the file of settings says",
     ] == caplog.messages
+    caplog.clear()
+    assert [] == await follow(has_file=False)  # a start in another folder lifts no limit
+    assert ["budget mine still holds: a file of settings stated it, and this start found none"] == caplog.messages
     assert [("removed", "mine", BY_FILE)] == await follow()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from service.core.entries import WorstCase
 from service.core.money import PICO_PER_UNIT
 from service.core.record import SIMULATOR_HEADER, Step
 from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from service.core.entries import OfCall
     from tests.conftest import Made
 
+UNBOUND = WorstCase(input_tokens=5, output_tokens=5, currency=None, amount=None)
 HALF, QUARTER = 3 * PICO_PER_UNIT // 2, PICO_PER_UNIT // 4
 
 
@@ -158,16 +160,40 @@ def test_refused_and_unsent_hold_nothing(made: "Made") -> None:
 def test_an_unknown_price_is_not_zero(made: "Made") -> None:
     """Without a price the cost is None, and the quarter hour counts one unpriced attempt."""
     cost = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
-    call = made.call(made.intent(), made.settlement(cost=cost), made.answer())
+    call = made.call(made.intent(worst_case=UNBOUND), made.settlement(cost=cost), made.answer())
     assert attempt_row(call.attempts[0]).cost_pico is None
     ((key, sums),) = rows([Step(made.answer(), call)]).rollups
     assert (NOTHING, 1, 0) == (key.currency, sums.unpriced, sums.cost_pico)
 
 
-def test_a_simulator_is_known_by_its_header(made: "Made") -> None:
-    """An answer that says it is simulated marks attempt and call, whatever the intent said."""
-    call = made.call(made.intent(), made.accepted(headers={SIMULATOR_HEADER: "1"}))
-    assert (True, True) == (attempt_row(call.attempts[0]).simulated, call_row(call).simulated)
+@pytest.mark.parametrize("simulated", [False, True])
+def test_an_answer_moves_no_attempt_to_the_simulated_side(simulated: bool, made: "Made") -> None:  # noqa: FBT001 - the very flag
+    """Rows say what the intent said: a gateway that plays simulator hides no spend of a real key."""
+    call = made.call(made.intent(simulated=simulated), made.accepted(headers={SIMULATOR_HEADER: "1"}))
+    assert (simulated, simulated) == (attempt_row(call.attempts[0]).simulated, call_row(call).simulated)
+
+
+def test_a_settlement_without_a_price_stays_reserved(made: "Made") -> None:
+    """What it cost is unknown, not nothing: its bound is held and its call read by itself. No bound, no hold."""
+    cost = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
+    worst = made.intent().worst_case
+    for bound, expected in ((worst, (HALF, "USD", False)), (UNBOUND, (None, None, True))):
+        call = made.call(made.intent(worst_case=bound), made.settlement(cost=cost), made.answer())
+        row = attempt_row(call.attempts[0])
+        assert expected == (row.held_pico, row.currency, call_row(call).rolled_up)
+        assert (None, None) == (row.held_tokens, row.cost_pico)
+
+
+def test_a_call_that_leaves_a_quarter_hour_is_taken_from_it(made: "Made") -> None:
+    """A resolution that names the currency moves its call: the one sum loses it, the other gains it."""
+    intent = made.intent(worst_case=UNBOUND)
+    resolution = made.resolution(currency="CNY")
+    resolved = made.call(intent, made.doubt(estimate=None), made.answer(), resolution)
+    (left, less), (into, more) = rows([Step(resolution, resolved)]).rollups
+    assert ((NOTHING, -1, ""), ("CNY", 1)) == (
+        (left.currency, less.calls, less.last_at),
+        (into.currency, more.calls),
+    )
 
 
 def test_a_call_row_shows_the_answer(made: "Made") -> None:

@@ -1,10 +1,11 @@
 """Sums: whatever was written, SQL adds it up as plain arithmetic does, in any zone and beyond 64 bits."""
 
 import asyncio
+import random
 import tempfile
 from collections import defaultdict
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.core.entries import DoubtEntry, WorstCase
 from service.core.spending import BY, COUNTS, Spending
+from service.core.times import utc_text
 from service.core.words import AttemptOutcome, CostStatus
 from service.errors import InvalidArgumentsError
 from service.ledger.choosing import CallFilter
@@ -23,12 +26,13 @@ from service.ledger.reading import CallLine, Reading
 from service.ledger.rows import AMOUNT_PICO_MAX
 from service.ledger.sqlite import SqliteStore
 from service.ledger.store import AttemptRow, CallRow
-from service.ledger.writer import Writer
+from service.ledger.writer import Append, Writer
 from tests.ledger.test_reading import BEGUN_NS, CALLS, FILTERS, One, drafts, write_all
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
+UNBOUND = WorstCase(input_tokens=5, output_tokens=5, currency=None, amount=None)
 TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
 STATUSES = {"free": CostStatus.FREE, "plan": CostStatus.PLAN, "unpriced": CostStatus.UNKNOWN_PRICE}
 ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
@@ -57,7 +61,10 @@ def added_up(lines: list[CallLine], by: tuple[str, ...], zone: str) -> Sums:
     def group(call: CallRow, attempt: AttemptRow | None) -> dict[str, Any]:
         of_call = {"tool": call.tool, "client": call.client, **local(call.opened_at, zone)}
         values = tuple(of_call[name] if name in of_call else getattr(attempt, name, None) for name in by)
-        row = sums[*values, getattr(attempt, "currency", None), bool(getattr(attempt, "simulated", False))]
+        priced = attempt is not None and attempt.cost_status != CostStatus.UNKNOWN_PRICE
+        row = sums[
+            *values, attempt.currency if priced and attempt else None, bool(getattr(attempt, "simulated", False))
+        ]
         row["of"].add(call.tool_call_id)
         row["last_at"] = max(row["last_at"], call.opened_at)
         return row
@@ -102,6 +109,41 @@ def test_spending_is_plain_arithmetic(made: "Made", calls: list[One], only: dict
             ]
             assert sorted(order) == order
         reading.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_resolutions_leave_nothing_behind(made: "Made", folder: Path, seed: int) -> None:
+    """Calls that a resolution moves into another sum, or out of all, leave no row and no time where they were."""
+    chance, at_ns, store = random.Random(seed), BEGUN_NS, SqliteStore(folder, new_origin="o")  # noqa: S311 - a history
+    writer, doubts = Writer(store), list[tuple[str, str]]()
+    for number in range(40):
+        at_ns += chance.choice([0, 10**9, 60 * 10**9, 900 * 10**9])
+        call_id = f"{number:032x}"
+        of: dict[str, Any] = {"tool_call_id": call_id, "attempt_id": call_id}
+        worst = made.intent().worst_case if chance.random() < 0.4 else UNBOUND
+        opened = (
+            made.tool_call(tool_call_id=call_id, client=chance.choice("ab")),
+            made.intent(**of, worst_case=worst),
+        )
+        unknown = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
+        end = made.settlement(**of, cost=unknown) if chance.random() < 0.3 else made.doubt(**of)
+        writer.write([Append((*opened, end, made.answer(tool_call_id=call_id)), utc_text(at_ns))])
+        if isinstance(end, DoubtEntry):
+            doubts.append((call_id, worst.currency or chance.choice(["USD", "CNY"])))
+        if doubts and chance.random() < 0.6:
+            found, currency = doubts.pop(chance.randrange(len(doubts)))
+            stated: dict[str, Any] = {"currency": currency, "amount": chance.choice(["0", "0.5", "1500"])}
+            resolved = made.resolution(tool_call_id=found, attempt_id=found, **stated)
+            writer.write([Append((resolved,), utc_text(at_ns))])
+    reading = Reading(folder)
+    cuts = [None, *(utc_text(BEGUN_NS + chance.randrange(at_ns - BEGUN_NS)) for _ in range(3))]
+    for since, until, provider in product(cuts, cuts, [(), ("",), ("", "kimi")]):
+        only = CallFilter(since=since, until=until, provider=provider)
+        for by in ((), ("client", "hour")):
+            expected = added_up(reading.calls(only, limit=100), by, "UTC")
+            assert expected == seen(reading.spending(only, by=by), by), only
+    reading.close()
+    store.close()
 
 
 async def test_amounts_beyond_64_bits_are_added(made: "Made", folder: Path) -> None:

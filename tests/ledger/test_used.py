@@ -12,7 +12,7 @@ import pytest
 from service.core.entries import BudgetEntry, BudgetTerms, OfCall, WorstCase
 from service.core.periods import FOR_EVER, window
 from service.core.times import utc_text
-from service.core.words import BudgetEvent, BudgetPeriod
+from service.core.words import BudgetEvent, BudgetPeriod, CostStatus
 from service.errors import BudgetStopError
 from service.ledger.budgets import Budgets
 from service.ledger.rows import columns
@@ -71,7 +71,10 @@ def life(made: "Made") -> Life:
         )
         wallet = chance.choice(["work", "home"])
         yield [made.intent(number, **of, worst_case=worst, wallet=wallet, simulated=chance.random() < 0.2)]
+        unpriced = currency is None or chance.random() < 0.2
         cost = made.cost(currency=currency, amount=None if currency is None else f"0.{chance.randrange(1, 999)}")
+        if unpriced:
+            cost = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
         usage = made.usage(output_tokens=chance.randrange(31, 900))
         if chance.random() < 0.3:
             yield [made.accepted(number, **of, headers={"exai-simulator": "1"})]
@@ -152,7 +155,7 @@ def test_three_ways_to_the_same_sums(store: SqliteStore, execute: Execute, life:
         for at in {one.opened_at for one in uses} | {END}:
             within = window(terms.period, terms.zone, at)
             assert used_of(uses, terms, within) == read_used(execute, terms, within), (terms, within)
-    assert states_of(execute, sorted(stated, key=lambda one: one.name), END) == budgets.states(END)
+    assert states_of(execute, sorted(stated, key=lambda one: one.name), END) == budgets.states(END).states
 
 
 def _row(values: tuple[object, ...]) -> AttemptRow:
@@ -185,7 +188,34 @@ def test_a_thousand_calls_at_once_on_a_limit_for_ten(store: SqliteStore, execute
     )
     assert 990 == sum(isinstance(outcome, BudgetStopError) for outcome in outcomes)
     assert {((), False, "USD"): (0, 15 * 10**12)} == read_used(execute, terms, window(terms.period, "UTC", at))
-    assert states_of(execute, [terms], at) == budgets.states(at)
+    assert states_of(execute, [terms], at) == budgets.states(at).states
+
+
+def test_no_answer_frees_what_it_may_have_cost(store: SqliteStore, execute: Execute, made: "Made") -> None:
+    """Settled without a price, or by what calls itself a simulator: the limit holds, now and after a start."""
+    terms = BudgetTerms(name="two", period=BudgetPeriod.DAY, limits={"USD": "3"})
+    writer, at = Writer(store, budgets=keeper(execute, terms)), utc_text(BEGUN_NS)
+    unpriced = made.cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None)
+    for number, cost in enumerate((unpriced, made.cost(amount="1.5"))):
+        call_id = f"{number:032x}"
+        accepted = made.accepted(tool_call_id=call_id, headers={"exai-simulator": "1"})
+        ends = accepted, made.settlement(tool_call_id=call_id, cost=cost), made.answer(tool_call_id=call_id)
+        for entries in ((made.tool_call(tool_call_id=call_id), made.intent(tool_call_id=call_id)), ends):
+            assert [True] == [isinstance(one, tuple) for one in writer.write([Append(entries, at)])]
+    third = Append((made.tool_call(tool_call_id="3" * 32), made.intent(tool_call_id="3" * 32)), at)
+    expected = {((), False, "USD"): (15 * 10**11, 15 * 10**11)}
+    assert expected == read_used(execute, terms, window(terms.period, "UTC", at))
+    for budgets in (writer.budgets, keeper(execute, terms)):
+        assert [(15 * 10**11, 15 * 10**11)] == [(one.spent, one.reserved) for one in budgets.states(at).states]
+        (refused,) = Writer(store, budgets=budgets).write([third])
+        assert isinstance(refused, BudgetStopError)
+
+
+def keeper(execute: Execute, terms: BudgetTerms) -> Budgets:
+    """Take up one budget, as a start does."""
+    return Budgets(
+        lambda terms, within: read_used(execute, terms, within), entries=[put(terms)], at=utc_text(BEGUN_NS)
+    )
 
 
 @pytest.mark.parametrize("period", PERIODS)

@@ -15,6 +15,7 @@ from service.ledger.export import export_line, read_export
 from service.ledger.findings import PROBLEMS_MAX, Problem
 from service.ledger.memory import Memory, MemoryStore
 from service.ledger.reading import Reading
+from service.ledger.rebuilding import rebuilt
 from service.ledger.rows import columns
 from service.ledger.sqlite import FILE_NAME, SqliteStore
 from service.ledger.store import AttemptRow, Line
@@ -115,6 +116,22 @@ def test_every_repetition_is_reported(log: list[Line]) -> None:
     """A line that stands twice is reported."""
     for place, line in enumerate(log):
         assert line.index == first_index([*log[: place + 1], line, *log[place + 1 :]])
+
+
+def test_a_call_that_lives_twice_is_reported(log: list[Line]) -> None:
+    """It was answered, so nothing of it is held but its id; nor are tables made of such a log."""
+    settled = [line for line in log if line.tool_call_id == f"{2:032x}"]
+    assert 4 == len(settled)
+    again = [
+        forged(msgspec.structs.replace(line, index=len(log) + place), index=len(log) + place)
+        for place, line in enumerate(settled)
+    ]
+    epoch = entries.decode(log[-1].entry).epoch
+    again = [forged(line, epoch=epoch) for line in again]
+    first = verify([*log, *again]).first
+    assert Problem(len(log), f"tool call {2:032x} was opened twice") == first
+    with pytest.raises(ValueError, match=f"entry {len(log)}: .* was opened twice"):
+        list(rebuilt([*log, *again]))
 
 
 FORGERIES: dict[str, tuple[Callable[[Line], Line], str]] = {

@@ -204,10 +204,11 @@ def test_no_text_of_others_is_shown(end: str, made: "Made", ended: Callable[...,
     assert "tell nobody" not in repr((attributes.of_attempt(attempt, 0), attributes.of_completion((attempt,))))
 
 
-def test_a_simulated_answer_is_flagged_everywhere(made: "Made") -> None:
-    """A simulator's header marks call, completion and attempt."""
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_simulated_attempt_is_flagged_everywhere(simulated: bool, made: "Made") -> None:  # noqa: FBT001 - the very flag
+    """A simulator's key marks call, completion and attempt; an answer's header marks none of them."""
     accepted: AcceptedEntry = made.accepted(headers={"exai-simulator": "1"})
-    call = made.call(made.intent(), accepted, made.settlement(), made.answer())
+    call = made.call(made.intent(simulated=simulated), accepted, made.settlement(), made.answer())
     assert [
         said["exai.simulated"]
         for said in (
@@ -215,7 +216,7 @@ def test_a_simulated_answer_is_flagged_everywhere(made: "Made") -> None:
             attributes.of_completion(call.attempts),
             attributes.of_attempt(call.attempts[0], 0),
         )
-    ] == [True, True, True]
+    ] == [simulated] * 3
 
 
 def test_milestones_are_events(made: "Made", ended: Callable[..., Attempt]) -> None:

@@ -171,13 +171,13 @@ def test_real_and_simulated_never_share_a_series(
     assert {1} == {kind["exai_intents_total", "kimi-k3", "kimi"] for kind in kinds}
 
 
-def test_an_answer_may_say_that_it_is_simulated(metrics: Metrics, made: "Made") -> None:
-    """A real key that leads to a simulator is found out by the answer's head, and counts as simulated."""
+def test_an_answer_hides_no_spend(metrics: Metrics, made: "Made") -> None:
+    """What a real key asked for counts as real, also where the answer says that a simulator gave it."""
     before = read(metrics)
     call = made.call(made.intent(), made.accepted(headers={"exai-simulator": "1"}), made.settlement())
     metrics.ended(call, call.attempts[0])
     moved_spend = {series: value for series, value in moved(metrics, before).items() if "spend" in series[0]}
-    assert {("exai_spend_total", "USD", "kimi-k3", "kimi", "true"): 0.25} == moved_spend
+    assert {("exai_spend_total", "USD", "kimi-k3", "kimi", "false"): 0.25} == moved_spend
 
 
 @pytest.mark.parametrize("simulated", [False, True])

@@ -18,7 +18,7 @@ from service.serving.auth import Caller, Tokens
 from service.serving.ports import REJECTIONS, Calls, Duplex, Mark, Parts, PumpTerms
 
 TOKEN = "right-token-0123456789"
-WAIT_S = 5.0
+WAIT_S = 20.0
 
 INITIALIZE = {
     "jsonrpc": "2.0",

@@ -184,6 +184,12 @@ def test_a_lost_answer_says_whether_it_was_paid(made: "Made", kinds: tuple[str, 
     assert CALL == error.replay_of
 
 
+def test_what_was_stated_by_hand_is_not_called_metered(made: "Made") -> None:
+    """Of a resolved attempt nothing was metered, and the error does not say so."""
+    call = made.call(made.intent(), made.doubt(), made.answer(**FAILED), made.resolution(amount="0"))
+    assert lost(call, "url").message.endswith("What it cost was stated by hand.")
+
+
 ENDED = Ended(
     tool_call_id=CALL,
     answered_at="2026-11-22T16:21:00.000000Z",

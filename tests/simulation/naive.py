@@ -30,7 +30,8 @@ class Attempt:
     @property
     def is_held(self) -> bool:
         """Whether its worst case is reserved."""
-        return self.resolution is None and self.kind in {"open", "doubt"}
+        unpriced = self.kind == "settlement" and self.end and self.end["cost"]["status"] == "unknown_price"
+        return self.resolution is None and (self.kind in {"open", "doubt"} or bool(unpriced))
 
     @property
     def held(self) -> Decimal:
@@ -66,6 +67,8 @@ class Attempt:
     def is_reserved(self, unit: str) -> bool:
         """Whether what it uses is its worst case still; of tokens also where a resolution counts none."""
         uncounted = self.resolution is not None and self.resolution["tokens"] is None
+        if unit == TOKENS and self.kind == "settlement":
+            return False
         return self.is_held or (unit == TOKENS and uncounted)
 
     @property

@@ -127,7 +127,7 @@ class Process:
             task.cancel()
         await asyncio.wait({*clients, served, over})
         if not ledger.failed and not ledger.waiting:
-            self.judge.stands(ledger.writer.budgets.states(utc_text(self.clock.now_ns())))
+            self.judge.stands(ledger.writer.budgets.states(utc_text(self.clock.now_ns())).states)
         await ledger.close()
 
     def _calls(self, ledger: Ledger, gate: Gate) -> ToolCalls:

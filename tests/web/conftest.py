@@ -17,7 +17,7 @@ from service.web.health import Check
 from service.web.hosts import Hosts
 from service.web.problems import problems
 
-WAIT_S = 5.0
+WAIT_S = 20.0
 
 
 class Answer(msgspec.Struct):

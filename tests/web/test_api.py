@@ -1,6 +1,8 @@
 """The API's fixed part: the schema is a schema, the index leads to it, and the log can be checked from outside."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from service.ledger.reading import Reading
 from service.ledger.writer import Append, Writer
 from service.web import api
 from tests.conftest import AT, Made
-from tests.ledger.conftest import Lives
+from tests.ledger.conftest import WAIT_S, Lives
 from tests.ledger.signing import Place, dice
 from tests.naming import created, text_of, tokens
 from tests.web.conftest import GuardedApp
@@ -116,6 +118,41 @@ async def test_an_entry_that_cannot_be_signed_yet_is_told_so(
         async with behind.http.get(behind.url("/api/v1/checkpoint")) as answer:
             assert 503 == answer.status
     assert mute.latest is None
+
+
+async def test_what_cannot_be_signed_at_present_is_told_at_once(
+    guarded: GuardedApp, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of checkpoints takes nothing: nobody waits for it, and the answer says what to do."""
+    mute = Notary(log.notary.key, lambda _note: None)
+    mute.failing = True
+    monkeypatch.setattr(api, "WAIT_S", 10 * WAIT_S)
+    async with (
+        guarded(more=api.checking(log.reading, mute)) as behind,
+        asyncio.timeout(WAIT_S),
+        behind.http.get(behind.url("/api/v1/proof/1")) as answer,
+    ):
+        assert (503, True) == (answer.status, "EXAI_CHECKPOINTS_DIR" in await answer.text())
+
+
+async def test_those_who_wait_for_a_checkpoint_hold_no_thread(
+    guarded: GuardedApp, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one thread for all that blocks, many wait and another request is answered in the meantime."""
+    monkeypatch.setattr(api, "WAIT_S", 10 * WAIT_S)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    mute = Notary(log.notary.key, lambda _note: None)
+    async with guarded(more=api.checking(log.reading, mute)) as behind:
+
+        async def ask() -> int:
+            async with behind.http.get(behind.url("/api/v1/proof/1")) as answer:
+                return answer.status
+
+        waiting = [asyncio.create_task(ask()) for _ in range(8)]
+        async with asyncio.timeout(WAIT_S), behind.http.get(behind.url("/api/v1/proof/99")) as answer:
+            assert 404 == answer.status
+        mute.failing = True
+        assert [503] * 8 == await asyncio.wait_for(asyncio.gather(*waiting), WAIT_S)
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ async def test_without_any_token(guarded: GuardedApp) -> None:
 
 
 async def test_named_tokens(guarded: GuardedApp) -> None:
-    """One with `read` reads under its name; one without gets 403, a revoked or unknown one 401."""
+    """One with `read` reads under its name, one with `call` its own calls; a revoked or unknown one gets 401."""
     known = tokens(
         created(1, "eye", "read"), created(2, "ci", "call"), created(3, "gone", "read"), revoked(3, "gone")
     )
@@ -144,6 +144,7 @@ async def test_named_tokens(guarded: GuardedApp) -> None:
         refused = await behind.write("/echo", f"Authorization: Bearer {text_of(2)}")
         assert 403 == refused.status
         assert "scope read" in refused.text
+        assert 404 == (await behind.write("/console/own", f"Authorization: Bearer {text_of(2)}")).status
         for number in (3, 4):
             assert 401 == (await behind.write("/echo", f"Authorization: Bearer {text_of(number)}")).status
         assert (await behind.write("/echo", "Authorization: Bearer anything")).text.endswith("local")
