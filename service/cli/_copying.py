@@ -21,8 +21,8 @@ _Asked = TypeVar("_Asked", bound=Copied)
 _BYTES_PER_KB = 1000
 
 FORGOTTEN = (
-    "What came after its last entry is forgotten: tokens that were revoked since count again, what was spent since\n"
-    "is in no budget, and what was paid under a key may be paid again. Look at `exai token list` and\n"
+    "What came after its last entry is forgotten: tokens that were revoked since count again, what was spent\n"
+    "since is in no budget, and what was paid under a key may be paid again. Look at `exai token list` and\n"
     "`exai budget list` first."
 )
 """What whoever takes an older ledger up must know."""
