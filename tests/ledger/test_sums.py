@@ -19,18 +19,20 @@ from service.core.spending import BY, COUNTS, Spending
 from service.core.times import utc_text
 from service.core.words import AttemptOutcome, CostStatus
 from service.errors import InvalidArgumentsError
-from service.ledger.choosing import CallFilter
+from service.ledger.choosing import CallFilter, split, where_clause
 from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.reading import CallLine, Reading
 from service.ledger.rows import AMOUNT_PICO_MAX
 from service.ledger.sqlite import SqliteStore
 from service.ledger.store import AttemptRow, CallRow
+from service.ledger.sums import rolled_up_query, spending_query
 from service.ledger.writer import Append, Writer
 from tests.ledger.test_reading import BEGUN_NS, CALLS, FILTERS, One, drafts, write_all
 
 if TYPE_CHECKING:
     from tests.conftest import Made
+    from tests.ledger.conftest import Full
 
 UNBOUND = WorstCase(input_tokens=5, output_tokens=5, currency=None, amount=None)
 TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
@@ -208,3 +210,18 @@ async def read_after(folder: Path, appends: list[list[Any]], begin: str | None =
         await ledger.append(*entries)
     await ledger.close()
     return Reading(folder)
+
+
+async def test_a_range_reads_no_more_than_its_edges(written: "Full") -> None:
+    """However long the log, calls are looked up by their time and roll-ups by theirs; nothing is read whole."""
+    async with written(3) as reading:
+        only = CallFilter(since="2026-10-24T16:21:07Z", until="2026-11-23T16:21:07Z", client=("owner",))
+        apart, rolled = split(only)
+        assert rolled is not None
+        for query, values in (
+            (spending_query(("day",), where_clause(apart[0])), apart[1]),
+            (rolled_up_query(("day",), where_clause(rolled[0])), rolled[1]),
+        ):
+            plan = [str(row[-1]) for row in reading.select(f"EXPLAIN QUERY PLAN {query}", tuple(values))]
+            scans = [step for step in plan if step.startswith("SCAN") and "calls_apart" not in step]
+            assert [] == scans, plan
