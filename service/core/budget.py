@@ -206,10 +206,11 @@ def stop(state: BudgetState, worst: int) -> BudgetStopError:
 def unbounded(stated: BudgetTerms, use: Use) -> BudgetStopError | None:
     """Say why an attempt is stopped whose worst case is no amount in a unit of this budget; None if it is one.
 
-    What is not bounded in money passes a budget of tokens alone, and one that allows unknown prices.
+    What is not bounded in money passes a budget of tokens alone, and one that allows unknown prices; what can
+    cost no money at all, as what a plan pays, passes every one.
     """
     units = [unit for unit in stated.limits if unit != TOKENS]
-    if not units or stated.allow_unknown_price:
+    if not units or stated.allow_unknown_price or use.held_pico == 0:
         return None
     said = f"Budget {_for_whom(stated, group(stated, use))} limits {' and '.join(units)}, and"
     allow = f"let it pass with `exai budget set {stated.name} --allow-unknown-price`{_OR_FILE}"

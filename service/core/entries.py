@@ -1,15 +1,16 @@
-"""Entries: what the ledger's lines say, version 2.
+"""Entries: what the ledger's lines say.
 
 An entry is one canonical JSON object. Its first five fields are set by the ledger when it is written;
-the rest is what happened. Written bytes are never changed, so a field may be added, never reused: version 2
-added kinds and fields, and what version 1 wrote is read as it stands.
+the rest is what happened.
 """
 
 from typing import Any
 
 import msgspec
 
+from service.core.books import ReadingEntry, VerdictEntry, VerificationEntry
 from service.core.canonical import canonical_struct
+from service.core.entry import READABLE, VERSION, Entry
 from service.core.evidence import Commitment, Signature, Timing, TlsPeer
 from service.core.usage import Usage
 from service.core.words import (
@@ -27,28 +28,8 @@ from service.core.words import (
     ZeroReason,
 )
 
-VERSION = 2
-READABLE = frozenset({1, VERSION})
 ADOPT = "adopt"
 """The action whose entry may begin a new origin."""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """What every entry begins with.
-
-    Attributes:
-        v: version of the encoding.
-        origin: the data folder's identity.
-        epoch: number of the service's start, from 1.
-        index: place in the log, from 0, without gaps.
-        at: UTC, RFC 3339 with microseconds.
-    """
-
-    v: int = VERSION
-    origin: str = ""
-    epoch: int = 0
-    index: int = -1
-    at: str = ""
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +128,7 @@ class BudgetWarning(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ToolCallEntry(Entry, frozen=True, kw_only=True, tag="tool_call"):
-    """One admitted `tools/call`."""
+    """One admitted `tools/call`. `needs_model`: whether its tool has no good answer but a model's."""
 
     tool_call_id: str
     client: str
@@ -161,10 +142,16 @@ class ToolCallEntry(Entry, frozen=True, kw_only=True, tag="tool_call"):
     parent_span_id: str | None
     parent_sampled: bool | None
     idempotency: Idempotency | None = None
+    needs_model: bool = False
 
 
 class IntentEntry(Entry, frozen=True, kw_only=True, tag="intent"):
-    """One request that is about to be sent; durable before its first byte leaves."""
+    """One request that is about to be sent; durable before its first byte leaves.
+
+    Attributes:
+        own_host: whether the endpoint's host is the provider's own; None in entries of version 2.
+        plan: the plan that pays, if it is not paid by its tokens.
+    """
 
     tool_call_id: str
     attempt_id: str
@@ -182,6 +169,8 @@ class IntentEntry(Entry, frozen=True, kw_only=True, tag="intent"):
     worst_case: WorstCase
     price_version: str
     simulated: bool
+    own_host: bool | None = None
+    plan: str | None = None
 
 
 class AcceptedEntry(Entry, frozen=True, kw_only=True, tag="accepted"):
@@ -197,7 +186,12 @@ class AcceptedEntry(Entry, frozen=True, kw_only=True, tag="accepted"):
 
 
 class SettlementEntry(Entry, frozen=True, kw_only=True, tag="settlement"):
-    """What the provider metered. `usage_raw` is the provider's own JSON text."""
+    """What the provider metered.
+
+    Attributes:
+        usage_raw: the provider's own JSON text.
+        text_bytes, reasoning_bytes: size of what the model wrote, as UTF-8; None in entries of version 2.
+    """
 
     tool_call_id: str
     attempt_id: str
@@ -213,6 +207,8 @@ class SettlementEntry(Entry, frozen=True, kw_only=True, tag="settlement"):
     response: Commitment
     signature: Signature | None
     timing: Timing
+    text_bytes: int | None = None
+    reasoning_bytes: int | None = None
 
 
 class RefusalEntry(Entry, frozen=True, kw_only=True, tag="refusal"):
@@ -343,7 +339,8 @@ OfCall = (
     | AnswerEntry
     | ResolutionEntry
 )
-OfLedger = BudgetEntry | ClientEntry | ActionEntry | SystemEntry
+OfBooks = ReadingEntry | VerificationEntry | VerdictEntry
+OfLedger = BudgetEntry | ClientEntry | ActionEntry | SystemEntry | OfBooks
 AnyEntry = OfCall | OfLedger
 
 ENDS: dict[type[Entry], AttemptOutcome] = {

@@ -170,8 +170,13 @@ def parse_rows(document: dict[str, Any]) -> tuple[Row, ...]:
     return rows
 
 
-def cost(usage: Usage, row: Row | None, price_version: str) -> Cost:
-    """Price a usage exactly; `unknown_price` when no row, no tier or no rate is stated for a part of it."""
+def cost(usage: Usage, row: Row | None, price_version: str, *, plan: str | None = None) -> Cost:
+    """Price a usage exactly; `unknown_price` when no row, no tier or no rate is stated for a part of it.
+
+    What a plan pays has no amount of money, whatever the row says: its credits are the provider's own measure.
+    """
+    if plan is not None:
+        return Cost(status=CostStatus.PLAN, currency=None, amount=None, price_version=price_version)
     rates = row.rates(usage.input_tokens, usage.output_tokens) if row else None
     if row is None or rates is None or (usage.cached_input_tokens and rates.cached_input is None):
         return Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version=price_version)
@@ -194,6 +199,14 @@ def worst_case(input_tokens: int, output_tokens: int, row: Row | None) -> WorstC
         return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=None, amount=None)
     amount = decimal_text(max(known))
     return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=row.currency, amount=amount)
+
+
+def worst_case_of_plan(input_tokens: int, output_tokens: int, currency: str | None) -> WorstCase:
+    """Bound what a request can cost that a plan pays: nothing of money, so that no budget of money is used by it.
+
+    Its tokens count in every budget of tokens.
+    """
+    return WorstCase(input_tokens=input_tokens, output_tokens=output_tokens, currency=currency, amount="0")
 
 
 def lines(usage: Usage, rates: Rates) -> tuple[tuple[str, int, str, int], ...]:

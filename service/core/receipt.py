@@ -1,24 +1,41 @@
 """The receipt: all that is known of one tool call, as the world sees it.
 
-It is a pure view of the call's record. The salt of a call's commitments is not in the ledger; who still
-holds it passes it in.
+It is a pure view of the call's record and of the verdict entries that decide its attempts. The salt of a call's
+commitments is not in the ledger; who still holds it passes it in.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from service.core.books import VerificationEntry
+from service.core.checks import Check, checks
 from service.core.entries import DoubtEntry, End, SettlementEntry
 from service.core.evidence import Commitment
+from service.core.judged import NOTHING, UNJUDGED, Judged
 from service.core.money import decimal_text, pico
 from service.core.record import Attempt, ToolCall
 from service.core.usage import Usage
-from service.core.verdict import Verdict, verdict
-from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ResolutionSource, ZeroReason
+from service.core.verdict import Verdict, attempt_verdict, verdict
+from service.core.words import (
+    AttemptOutcome,
+    CostStatus,
+    ResolutionOutcome,
+    ResolutionSource,
+    VerdictWord,
+    VerificationOutcome,
+    ZeroReason,
+)
 
 VERSION = 1
 SCHEMA_PATH = "/api/v1/receipt.schema.json"
 _US_PER_MS = 1000
+_VERIFIED: dict[VerificationOutcome, bool | None] = {
+    VerificationOutcome.VALID: True,
+    VerificationOutcome.INVALID: False,
+    VerificationOutcome.UNAVAILABLE: None,
+}
 
 
 class ReceiptCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +56,7 @@ class ReceiptCommitment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceiptSignature(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's signature over nonce, time and model; `verified` is None until it was asked."""
+    """The provider's signature over nonce, time and model; `verified` is None until it has said yes or no."""
 
     nonce: str
     timestamp: str
@@ -66,8 +83,31 @@ class ReceiptResolution(msgspec.Struct, frozen=True, kw_only=True):
     at: str
 
 
+class ReceiptFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule found, at its time, of the attempt or of a window that it lies in.
+
+    Attributes:
+        at: UTC text of when it was written down.
+        index: of the entry in the ledger.
+        rule: the version of the rule.
+    """
+
+    at: str
+    index: int
+    word: VerdictWord
+    code: str
+    sentence: str
+    rule: int
+
+
 class ReceiptAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request to a provider."""
+    """One HTTP request to a provider.
+
+    Attributes:
+        checks: the six, in their order.
+        verdict: on this attempt; the call's is that of its gravest.
+        history: what was found of it since, oldest first; empty until a reading was compared.
+    """
 
     attempt_id: str
     provider: str
@@ -88,6 +128,9 @@ class ReceiptAttempt(msgspec.Struct, frozen=True, kw_only=True):
     response_commitment: ReceiptCommitment | None
     ledger: Position
     resolution: ReceiptResolution | None
+    checks: tuple[Check, ...]
+    verdict: Verdict
+    history: tuple[ReceiptFinding, ...]
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +171,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def receipt(
-    call: ToolCall, *, as_of: str, console_url: str, salt: str | None = None, checkpoint: str | None = None
+    call: ToolCall,
+    *,
+    as_of: str,
+    console_url: str,
+    salt: str | None = None,
+    checkpoint: str | None = None,
+    judged: Mapping[str, Judged] = UNJUDGED,
 ) -> Receipt:
     """Build the receipt of a call from its record.
 
@@ -138,6 +187,7 @@ def receipt(
         console_url: where the console is reached, without a slash at the end.
         salt: hex, of the call's commitments, while it is still held.
         checkpoint: text of the ledger's newest one, if it is known.
+        judged: by attempt id, the verdict entries that speak of the call's attempts.
     """
     return Receipt(
         version=VERSION,
@@ -147,9 +197,12 @@ def receipt(
         provider_calls=len(call.attempts),
         zero_reason=call.answer.zero_reason if call.answer else None,
         simulated=any(attempt.simulated for attempt in call.attempts),
-        attempts=tuple(_attempt(attempt, salt) for attempt in call.attempts),
+        attempts=tuple(
+            _attempt(attempt, salt, as_of, judged.get(attempt.intent.attempt_id, NOTHING))
+            for attempt in call.attempts
+        ),
         totals=totals(call),
-        verdict=verdict(call, as_of=as_of),
+        verdict=verdict(call, as_of=as_of, judged=judged),
         url=page_url(console_url, call.tool_call_id),
         checkpoint=checkpoint,
     )
@@ -207,7 +260,7 @@ def _is_guessed(end: End | None) -> bool:
     return isinstance(end, DoubtEntry) and end.estimate is not None and end.estimate.amount is not None
 
 
-def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
+def _attempt(attempt: Attempt, salt: str | None, as_of: str, judged: Judged) -> ReceiptAttempt:
     intent, end = attempt.intent, attempt.end
     settled = end if isinstance(end, SettlementEntry) else None
     timing = end.timing if end else None
@@ -223,7 +276,7 @@ def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
         usage=settled.usage if settled else None,
         usage_source="provider" if settled else None,
         cost=_cost(attempt),
-        signature=_signature(settled),
+        signature=_signature(settled, judged.verification),
         started_at=intent.at,
         duration_ms=_ms(timing.ended_us) if timing else None,
         first_byte_ms=_ms(timing.first_byte_us) if timing else None,
@@ -231,6 +284,19 @@ def _attempt(attempt: Attempt, salt: str | None) -> ReceiptAttempt:
         response_commitment=_response(end, salt),
         ledger=Position(origin=intent.origin, index=attempt.latest.index, leaf_hash=attempt.leaf.hex()),
         resolution=_resolution(attempt),
+        checks=checks(attempt, judged),
+        verdict=attempt_verdict(attempt, as_of=as_of, judged=judged),
+        history=tuple(
+            ReceiptFinding(
+                at=found.at,
+                index=found.index,
+                word=found.word,
+                code=found.code,
+                sentence=found.sentence,
+                rule=found.rule,
+            )
+            for found in judged.history
+        ),
     )
 
 
@@ -263,7 +329,7 @@ def _cost(attempt: Attempt) -> ReceiptCost:
             return ReceiptCost(amount=None, currency=None, status=None, price_version=attempt.intent.price_version)
 
 
-def _signature(settled: SettlementEntry | None) -> ReceiptSignature | None:
+def _signature(settled: SettlementEntry | None, verification: VerificationEntry | None) -> ReceiptSignature | None:
     if settled is None or settled.signature is None:
         return None
     signed = settled.signature
@@ -272,7 +338,7 @@ def _signature(settled: SettlementEntry | None) -> ReceiptSignature | None:
         timestamp=signed.timestamp,
         signature=signed.signature,
         model=signed.model,
-        verified=None,
+        verified=None if verification is None else _VERIFIED[verification.outcome],
     )
 
 

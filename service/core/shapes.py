@@ -9,9 +9,12 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from service.core.account import Account, Asked
+from service.core.books import Figure
+from service.core.evidence import Signature
+from service.core.proving import Balance, Proof, ProofAsked
 from service.core.record import Step
 from service.core.usage import Usage, UsageFlag
-from service.core.words import RefusalReason
+from service.core.words import ReadingOutcome, RefusalReason
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -25,6 +28,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool wants from a model. None leaves the choice to the desk or the provider.
 
     Attributes:
+        wallet: the name of the one that must pay.
         temperature: 0 to 2.
         max_output_tokens: upper limit of output, reasoning included.
         thinking: whether the model may reason before it answers.
@@ -37,6 +41,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     max_output_tokens: int | None = None
     thinking: bool | None = None
+    wallet: str | None = None
     on_text: Callable[[str], None] | None = None
 
 
@@ -55,10 +60,11 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """One request, ready to be sent and not yet authorised.
 
     Attributes:
-        path: follows the wallet's base URL.
+        path: follows the wallet's base URL, or its origin alone where `rooted`.
         headers: without credentials.
         body: the exact bytes.
         nonce, client_request_id: what makes this request unique in the provider's own record.
+        method: `POST`, or `GET` for what has no body.
     """
 
     path: str
@@ -66,6 +72,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     nonce: str | None = None
     client_request_id: str | None = None
+    method: Literal["POST", "GET"] = "POST"
+    rooted: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +122,79 @@ class AnswerReader(Protocol):
         """Say what came, after the last byte or at a cut. It may be called at any time, once."""
 
 
+class Inquiry(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a provider's account services, which costs nothing.
+
+    Attributes:
+        counter: which of the provider's counters it asks.
+    """
+
+    counter: str
+    prepared: Prepared
+
+
+class Stated(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider answered to an inquiry.
+
+    Attributes:
+        organisation: the account's id as the provider writes it. It must be hashed before it is kept.
+        tells: limits, tier and the like; no ids, no names, no keys.
+        message: the provider's own text, not yet redacted; empty where it was read.
+    """
+
+    outcome: ReadingOutcome
+    figures: tuple[Figure, ...] = ()
+    organisation: str | None = None
+    tells: dict[str, str] = {}
+    message: str = ""
+    provider_code: str | None = None
+
+
+class Counters(Protocol):
+    """A provider's own books as far as a key may ask for them; pure, like the provider.
+
+    Attributes:
+        names: of every counter that there is, in the order of asking.
+        settling_s: how long it usually takes until a call shows in them.
+    """
+
+    names: tuple[str, ...]
+    settling_s: float
+
+    def inquiries(self, *, plan: str | None, at_ns: int) -> tuple[Inquiry, ...]:
+        """Write what can be asked of a wallet, by its plan, now."""
+
+    def stated(
+        self,
+        counter: str,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        currency: str | None,
+        at_ns: int,
+    ) -> Stated:
+        """Read an answer; a stranger's bytes are `unreadable`, never an exception.
+
+        Args:
+            counter: as the inquiry named it.
+            status: of HTTP; these services refuse with a 200, too.
+            headers: lower-case names.
+            body: whole.
+            currency: what the wallet is billed in.
+            at_ns: when it came, for counters whose period the answer does not state.
+        """
+
+    def drawn_pico(self, *, plan: str, model: str, usage: Usage, at_ns: int) -> int | None:
+        """Say by how much an attempt moves a plan's counter, in 10⁻¹² of its unit; None if that is not known."""
+
+    def verification(self, signature: Signature) -> Inquiry | None:
+        """Ask whether a signature is the provider's own; None where it signs nothing."""
+
+    def verified(self, status: int, body: bytes) -> bool | None:
+        """Read the answer to that; None where it is no answer."""
+
+
 class Provider(Protocol):
     """One provider's own ways, pure: it prepares and parses; it never sends, reads no clock, rolls no dice.
 
@@ -125,6 +206,8 @@ class Provider(Protocol):
         base_url: the default one.
         default_model: asked when nobody names a model.
         kept_headers: lower-case names of response headers that are evidence and hold no secret.
+        hosts: lower-case names of the provider's own hosts.
+        counters: its own books.
     """
 
     name: str
@@ -134,6 +217,11 @@ class Provider(Protocol):
     base_url: str
     default_model: str
     kept_headers: frozenset[str]
+    hosts: frozenset[str]
+    counters: Counters
+
+    def plan(self, path: str) -> str | None:
+        """Name the plan that a base URL's path belongs to; None where every call is paid by its tokens."""
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose price rows hold for a base URL's host; a simulator bills as the host it plays.
@@ -201,6 +289,40 @@ class Books(Protocol):
         """
 
 
+class Prover(Protocol):
+    """A tool call's view of the provider's own books: what they say, and what may be tried to move them."""
+
+    async def balances(self, wallet: str | None, *, fresh: bool) -> tuple[Balance, ...]:
+        """Say what the counters of each wallet last said.
+
+        Args:
+            wallet: one's name; None for all.
+            fresh: whether they are asked now, as far as their rate allows.
+
+        Raises:
+            InvalidArgumentsError: there is no such wallet.
+        """
+
+    async def prove(self, plan: ProofAsked, desk: Desk, *, on_text: Callable[[str], None] | None) -> Proof:
+        """Read, spend the least that the counter must show, wait, read again, and judge.
+
+        Args:
+            plan: what is to be proved.
+            desk: the way to a model.
+            on_text: gets a line of progress at a time, each with its newline; None if nobody listens.
+
+        Raises:
+            CallError: any of its family; every attempt made is in the ledger by then.
+        """
+
+    async def receipt(self, tool_call_id: str) -> dict[str, Any]:
+        """Give the receipt of a call that the caller may see, as it stands now.
+
+        Raises:
+            InvalidArgumentsError: there is no such call for this caller.
+        """
+
+
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool answers: text for people and models, and the same structured."""
 
@@ -216,6 +338,7 @@ class Tool(Protocol):
         title, description: for people and models.
         input_schema, output_schema: JSON Schema 2020-12.
         annotations: MCP tool hints.
+        needs_model: whether no answer is a good one that no model gave.
     """
 
     name: str
@@ -224,9 +347,16 @@ class Tool(Protocol):
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any] | None
     annotations: Mapping[str, bool]
+    needs_model: bool
 
     async def run(
-        self, arguments: Mapping[str, Any], desk: Desk, books: Books, *, on_text: Callable[[str], None] | None
+        self,
+        arguments: Mapping[str, Any],
+        desk: Desk,
+        books: Books,
+        prover: Prover,
+        *,
+        on_text: Callable[[str], None] | None,
     ) -> ToolResult:
         """Do the tool's deed.
 
@@ -234,6 +364,7 @@ class Tool(Protocol):
             arguments: valid by `input_schema`.
             desk: the way to a model.
             books: what the caller may know of the ledger.
+            prover: what the caller may know of the provider's own books.
             on_text: the client's wish for text as it arrives; None if it has none.
 
         Raises:

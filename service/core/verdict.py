@@ -1,14 +1,33 @@
-"""The verdict on one tool call, from its record alone (rule 1): no reading of a provider's counter enters.
+"""The verdict on one tool call: its record, and the committed verdict entries that decide its attempts (rule 2).
 
-So the best word for a charged call is UNVERIFIED: nothing contradicts it, nothing outside it confirms the charge.
+From the record alone the best word for a charged call is UNVERIFIED: nothing contradicts it, nothing outside it
+confirms the charge. The verdict on a window of readings replaces only that, never what the record itself shows.
 """
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
+from service.core.books import VerdictEntry
 from service.core.entries import DoubtEntry, RefusalEntry, ResolutionEntry, SettlementEntry, UnsentEntry
+from service.core.judged import NOTHING, UNJUDGED, Judged
 from service.core.money import pico
+from service.core.plausible import plausible
 from service.core.record import Attempt, ToolCall
-from service.core.words import CostStatus, DoubtCause, UnsentReason, VerdictWord, ZeroReason
+from service.core.words import (
+    CheckState,
+    CostStatus,
+    DoubtCause,
+    ResolutionSource,
+    ToolOutcome,
+    UnsentReason,
+    VerdictWord,
+    ZeroReason,
+)
+
+RULE = 2
+"""The version of this rule: 1 knew no readings."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,27 +79,36 @@ _UNSENT: dict[UnsentReason, str] = {
     UnsentReason.STOPPING: "The service stopped before anything was sent",
     UnsentReason.SERVICE_FAILED: "The service failed before anything was sent",
 }
-_METERED = (
-    "The provider answered and metered this call."
-    " Its balance has not been read, so the charge itself is not confirmed."
-)
-_METERED_NOTHING = (
-    "The provider answered and says that it metered no tokens at all."
-    " Its balance has not been read, so it is not confirmed that nothing was charged."
-)
+_METERED = "The provider answered and metered this call."
+_METERED_NOTHING = "The provider answered and says that it metered no tokens at all."
+_NO_WINDOW = "No window between two readings decides it yet, so"
+_NOT_CONFIRMED = "the charge itself is not confirmed."
+_NOTHING_NOT_CONFIRMED = "it is not confirmed that nothing was charged."
+_SIMULATED = "SIMULATED: "
 _PLAYED = "SIMULATED, says the answer itself; but it was asked for with a real key and counts as real."
 
-# Of several attempts the gravest speaks: what contradicts, what is unknown, what is unconfirmed; of those
-# that cost nothing, the one that was answered.
-GRAVITY = ("M3", "U6", "U5", "U7", "U9", "U11", "U10", "U4", "N4", "N3", "N6")
+# Of several attempts the gravest speaks: what contradicts; what is not confirmed, that of which least is known
+# first; what is proven; of those that cost nothing, the one that was answered.
+GRAVITY = (
+    *("M8", "M4", "M3", "M2", "M9", "M7", "M1"),
+    *("U6", "U5", "U7", "U9", "U11", "U10", "U14", "U4", "U1", "U3", "U2", "U15", "U13", "U8", "U12", "U16"),
+    *("P1", "P2", "P3"),
+    *("N4", "N14", "N3", "N6"),
+)
 STILL_OPEN = "U9"
+UNDECIDED = "U1"
+"""An attempt's own code that the verdict on a window replaces; it replaces no other."""
+PHANTOM = "M5"
+"""A good answer of a tool that needs a model, and no attempt: an answer without a request."""
+REPEATS = frozenset({ZeroReason.CACHED, ZeroReason.IDEMPOTENT_REPLAY})
+"""Why a tool that needs a model may answer well without an attempt: the answer had been paid for before."""
 _WORD_BY_LETTER = {
     "P": VerdictWord.PROVEN,
     "U": VerdictWord.UNVERIFIED,
     "M": VerdictWord.MISMATCH,
     "N": VerdictWord.NO_CREDIT_USED,
 }
-CODES = frozenset({*GRAVITY, *(code for code, _ in ZERO.values())})
+CODES = frozenset({*GRAVITY, PHANTOM, *(code for code, _ in ZERO.values())})
 
 
 def word_of(code: str) -> VerdictWord:
@@ -92,36 +120,90 @@ def word_of(code: str) -> VerdictWord:
     return _WORD_BY_LETTER[code[0]]
 
 
-def verdict(call: ToolCall, *, as_of: str) -> Verdict:
-    """Judge a call by its own record.
+def own_code(attempt: Attempt) -> str:
+    """Judge an attempt by its own record alone: the code that stands until a verdict entry decides it."""
+    return _own(attempt)[0]
+
+
+def code_of(attempt: Attempt, judged: Judged = NOTHING) -> str:
+    """Judge an attempt by its record and by what was found of it.
+
+    Args:
+        attempt: its record so far.
+        judged: the verdict entries that speak of it.
+    """
+    return _found(attempt, judged)[0]
+
+
+def attempt_verdict(attempt: Attempt, *, as_of: str, judged: Judged = NOTHING) -> Verdict:
+    """Judge an attempt, in words.
+
+    Args:
+        attempt: its record so far.
+        as_of: UTC text of the moment of judging.
+        judged: the verdict entries that speak of it.
+    """
+    code, sentence = _found(attempt, judged)
+    return _said(code, sentence, (attempt,), as_of)
+
+
+def verdict(call: ToolCall, *, as_of: str, judged: Mapping[str, Judged] = UNJUDGED) -> Verdict:
+    """Judge a call: its gravest attempt speaks; without attempts, its zero reason.
 
     Args:
         call: the record so far.
         as_of: UTC text of the moment of judging.
+        judged: by attempt id, the verdict entries that speak of the call's attempts.
     """
-    word, code, sentence = _judge(call)
-    if any(attempt.simulated for attempt in call.attempts):
-        sentence = f"SIMULATED: a simulator stands in for the provider. {sentence}"
-    elif any(attempt.played for attempt in call.attempts):
+    code, sentence = _judge(call, judged)
+    return _said(code, sentence, call.attempts, as_of)
+
+
+def _said(code: str, sentence: str, attempts: tuple[Attempt, ...], as_of: str) -> Verdict:
+    if any(attempt.simulated for attempt in attempts):
+        sentence = f"{_SIMULATED}a simulator stands in for the provider. {sentence}"
+    elif any(attempt.played for attempt in attempts):
         sentence = f"{_PLAYED} {sentence}"
-    return Verdict(word=word, code=code, sentence=sentence, as_of=as_of)
+    return Verdict(word=word_of(code), code=code, sentence=sentence, as_of=as_of)
 
 
-def _judge(call: ToolCall) -> tuple[VerdictWord, str, str]:
+def _judge(call: ToolCall, judged: Mapping[str, Judged]) -> tuple[str, str]:
     if not call.attempts:
         return _no_attempt(call)
-    judged = [_judge_attempt(attempt) for attempt in call.attempts]
-    return min(judged, key=lambda found: GRAVITY.index(found[1]))
+    found = [_found(attempt, judged.get(attempt.intent.attempt_id, NOTHING)) for attempt in call.attempts]
+    return min(found, key=lambda one: GRAVITY.index(one[0]))
 
 
-def _no_attempt(call: ToolCall) -> tuple[VerdictWord, str, str]:
-    if call.answer is None or call.answer.zero_reason is None:
-        return VerdictWord.UNVERIFIED, "U9", "The call is still open; nothing has been sent yet."
-    code, sentence = ZERO[call.answer.zero_reason]
-    return VerdictWord.NO_CREDIT_USED, code, f"This call cost nothing. {sentence}"
+def _no_attempt(call: ToolCall) -> tuple[str, str]:
+    answer = call.answer
+    if answer is None or answer.zero_reason is None:
+        return STILL_OPEN, "The call is still open; nothing has been sent yet."
+    if call.opened.needs_model and answer.outcome is ToolOutcome.OK and answer.zero_reason not in REPEATS:
+        return PHANTOM, (
+            f"A result of the tool {call.opened.tool}, which has none without a model, was returned,"
+            " and no request left this machine."
+        )
+    code, sentence = ZERO[answer.zero_reason]
+    return code, f"This call cost nothing. {sentence}"
 
 
-def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
+def _found(attempt: Attempt, judged: Judged) -> tuple[str, str]:
+    """Let the verdict on this very attempt speak; else the record; else, where that leaves it open, the window."""
+    if judged.own is not None:
+        return judged.own.code, judged.own.sentence.removeprefix(_SIMULATED)
+    code, sentence = _own(attempt)
+    if code == UNDECIDED and judged.window is not None:
+        return judged.window.code, f"{_metered(attempt)} {_of_window(judged.window)}"
+    return code, sentence
+
+
+def _of_window(entry: VerdictEntry) -> str:
+    """Say what was found of a window, and that it is one of the window's calls: a counter proves no single one."""
+    sentence = entry.sentence.removeprefix(_SIMULATED)
+    return sentence if entry.opened is None else f"{sentence} This call lies in that window."
+
+
+def _own(attempt: Attempt) -> tuple[str, str]:
     if attempt.resolution is not None:
         return _judge_resolution(attempt.resolution)
     match attempt.end:
@@ -129,43 +211,59 @@ def _judge_attempt(attempt: Attempt) -> tuple[VerdictWord, str, str]:
             return _judge_settlement(attempt, settlement)
         case RefusalEntry() as refusal:
             why = f"HTTP {refusal.status}, {refusal.reason.replace('_', ' ')}"
-            sentence = f"This call cost nothing. The provider refused it ({why}); no usage was returned."
-            return VerdictWord.NO_CREDIT_USED, "N3", sentence
+            return "N3", f"This call cost nothing. The provider refused it ({why}); no usage was returned."
         case UnsentEntry() as unsent:
-            sentence = f"This call cost nothing. {_UNSENT[unsent.reason]}; the request never left."
-            return VerdictWord.NO_CREDIT_USED, "N6", sentence
+            return "N6", f"This call cost nothing. {_UNSENT[unsent.reason]}; the request never left."
         case DoubtEntry() as doubt:
             code = "U5" if doubt.cause in TIMED_OUT else "U6"
             held = "The provider may have billed it; it is held at its worst case, not counted as spend."
-            return VerdictWord.UNVERIFIED, code, f"{_DOUBT[doubt.cause]}. {held}"
+            return code, f"{_DOUBT[doubt.cause]}. {held}"
         case _:
-            return VerdictWord.UNVERIFIED, "U9", "An attempt is still under way."
+            return STILL_OPEN, "An attempt is still under way."
 
 
-def _judge_resolution(said: ResolutionEntry) -> tuple[VerdictWord, str, str]:
+def _judge_resolution(said: ResolutionEntry) -> tuple[str, str]:
     if said.amount is None:
-        sentence = "No usage was received. The attempt was written off: whether it was billed was not found out."
-        return VerdictWord.UNVERIFIED, "U11", sentence
+        return (
+            "U11",
+            "No usage was received. The attempt was written off: whether it was billed was not found out.",
+        )
     cost = f"{said.amount} {said.currency}" if pico(said.amount) else "nothing"
-    sentence = f"No usage was received. That it cost {cost} was stated by hand; nothing here confirms it."
-    return VerdictWord.UNVERIFIED, "U10", sentence
+    if said.source is ResolutionSource.OPERATOR:
+        return "U10", f"No usage was received. That it cost {cost} was stated by hand; nothing here confirms it."
+    if pico(said.amount):
+        return "U16", f"No usage was received. The provider's counter leaves one possibility: it cost {cost}."
+    return (
+        "N14",
+        "This call cost nothing. No usage was received, and the provider's counter shows no charge for it.",
+    )
 
 
-def _judge_settlement(attempt: Attempt, settlement: SettlementEntry) -> tuple[VerdictWord, str, str]:
+def _judge_settlement(attempt: Attempt, settlement: SettlementEntry) -> tuple[str, str]:
     asked, answered = attempt.intent.model, settlement.model_reported
     if answered is not None and not settlement.model_known:
-        return VerdictWord.MISMATCH, "M3", f"The answer names model {answered}; we asked for {asked}."
-    if settlement.cost.status is CostStatus.UNKNOWN_PRICE:
-        return (
-            VerdictWord.UNVERIFIED,
-            "U7",
-            f"No price is known for model {asked} at the time of the request.",
-        )
+        return "M3", f"The answer names model {answered}; we asked for {asked}."
+    looked = plausible(attempt)
+    if looked.state is CheckState.FAIL:
+        return "M1", looked.evidence
     if settlement.cost.status is CostStatus.FREE:
-        return (
-            VerdictWord.NO_CREDIT_USED,
-            "N4",
-            f"This call cost nothing: {asked} is priced at zero. The provider metered it all the same.",
+        return "N4", f"This call cost nothing: {asked} is priced at zero. The provider metered it all the same."
+    if attempt.intent.own_host is False and not attempt.simulated:
+        host = urlsplit(attempt.intent.endpoint).hostname
+        return "U14", (
+            f"The answer metered this call, but it came from {host}, which is not {attempt.intent.provider}'s own"
+            " host; whether the provider charged for it cannot be told."
         )
-    tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
-    return VerdictWord.UNVERIFIED, "U4", _METERED if tokens else _METERED_NOTHING
+    if settlement.cost.status is CostStatus.UNKNOWN_PRICE:
+        return "U7", f"No price is known for model {asked} at the time of the request."
+    what = _NOT_CONFIRMED if _counted(settlement) else _NOTHING_NOT_CONFIRMED
+    return UNDECIDED, f"{_metered(attempt)} {_NO_WINDOW} {what}"
+
+
+def _metered(attempt: Attempt) -> str:
+    end = attempt.end
+    return _METERED if isinstance(end, SettlementEntry) and _counted(end) else _METERED_NOTHING
+
+
+def _counted(settlement: SettlementEntry) -> int:
+    return settlement.usage.input_tokens + settlement.usage.output_tokens

@@ -1,6 +1,7 @@
 """Wallets: the accounts that pay. A wallet's key leaves it only in a request's header."""
 
 import hashlib
+import re
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -11,6 +12,9 @@ from service.secret import SIMULATOR_KEY, Secret
 
 _SIMULATOR_KEY_CNY = "sim-cny"
 _FINGERPRINT_CHARS = 8
+NO_PLAN = "none"
+_PLAN = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_OWN_PORTS = frozenset((None, 443))
 
 
 class WalletError(ValueError):
@@ -29,6 +33,8 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
         fingerprint: first 8 hex of the key's SHA-256.
         simulated: whether a simulator, not a provider, is behind it.
         zone: IANA name; whose days and months its budgets mean.
+        plan: the plan that pays; None where every call is paid by its tokens.
+        own_host: whether it is a host of the provider's own, reached by https; a simulator's never is.
     """
 
     name: str
@@ -41,6 +47,8 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     key: Secret
     zone: str = "UTC"
+    plan: str | None = None
+    own_host: bool = False
 
 
 def fingerprint(key: str) -> str:
@@ -48,13 +56,31 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:_FINGERPRINT_CHARS]
 
 
-def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = None, zone: str = "UTC") -> Wallet:
+def wallet(
+    provider: Provider,
+    key: str,
+    *,
+    base_url: str,
+    name: str | None = None,
+    zone: str = "UTC",
+    plan: str | None = None,
+) -> Wallet:
     """Put a wallet together and refuse what would send a key where it must not go.
+
+    Args:
+        provider: whose account it is.
+        key: what is sent in every request's header.
+        base_url: where requests go.
+        name: the operator's own name for it.
+        zone: whose days its budgets mean.
+        plan: what the operator says of the plan; `none` says that there is none. None: as the base URL tells.
 
     Raises:
         WalletError: no http(s) URL, a simulator's key for another host than this machine, a real key over
-            plain http to another machine, or a key that no header can carry.
+            plain http to another machine, a key that no header can carry, or a plan that is no word.
     """
+    if plan is not None and not _PLAN.fullmatch(plan):
+        raise WalletError(f"plan is {plan[:40]!r}: expected a word like coding, or {NO_PLAN}")
     if not key.isascii() or not key.isprintable() or " " in key or not key:
         raise WalletError("the key is empty or has characters that no HTTP header can carry")
     parts = _plain(base_url)
@@ -79,7 +105,13 @@ def wallet(provider: Provider, key: str, *, base_url: str, name: str | None = No
         simulated=simulated,
         key=Secret(key),
         zone=zone,
+        plan=provider.plan(parts.path) if plan is None else plan if plan != NO_PLAN else None,
+        own_host=_is_own(provider, parts) and not simulated,
     )
+
+
+def _is_own(provider: Provider, parts: SplitResult) -> bool:
+    return parts.scheme == "https" and parts.hostname in provider.hosts and parts.port in _OWN_PORTS
 
 
 def _plain(url: str) -> SplitResult | None:

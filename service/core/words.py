@@ -137,6 +137,44 @@ class ClientEvent(StrEnum):
     REVOKED = "revoked"
 
 
+class ReadingCause(StrEnum):
+    """Why a provider's counter was asked."""
+
+    START = "start"
+    SCHEDULE = "schedule"
+    ACTIVITY = "activity"
+    DEMAND = "demand"
+    PROOF = "proof"
+
+
+class ReadingOutcome(StrEnum):
+    """What came of asking a provider's counter."""
+
+    READ = "read"
+    REFUSED = "refused"
+    NOT_OFFERED = "not_offered"
+    UNREADABLE = "unreadable"
+    UNREACHABLE = "unreachable"
+
+
+class VerificationOutcome(StrEnum):
+    """What a provider said of its own signature, when it was asked."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNAVAILABLE = "unavailable"
+
+
+class CheckState(StrEnum):
+    """What one of the six checks of an attempt found."""
+
+    PASS = "pass"  # noqa: S105 - a word, no secret
+    FAIL = "fail"
+    NOT_YET = "not yet"
+    NOT_AVAILABLE = "not available"
+    NOT_NEEDED = "not needed"
+
+
 class VerdictWord(StrEnum):
     """What the evidence says."""
 

@@ -245,6 +245,12 @@ def test_what_has_a_bound_is_not_stopped_for_lack_of_one() -> None:
     assert unbounded(terms(), USE) is None
 
 
+@pytest.mark.parametrize("currency", ["USD", "CNY", None])
+def test_what_can_cost_no_money_passes_every_budget_of_money(currency: str | None) -> None:
+    """A plan pays in credits: neither another currency nor the lack of one stops it."""
+    assert unbounded(terms(), use(currency=currency, held_pico=0)) is None
+
+
 def test_amounts_and_windows() -> None:
     """Tokens are whole numbers; the window is that of the terms' period in their zone."""
     assert ("0.000000000001 USD", "7 tokens") == (amount_text("USD", 1), amount_text(TOKENS, 7))

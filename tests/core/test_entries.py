@@ -8,17 +8,16 @@ import msgspec
 import pytest
 
 from service.core import entries
+from service.core.books import Figure, ReadingEntry, TokenClass, VerdictEntry, VerificationEntry, WindowSums
 from service.core.canonical import NotCanonicalError, is_canonical
 from service.core.entries import (
     ENDS,
-    VERSION,
     ActionEntry,
     AnyEntry,
     BudgetEntry,
     BudgetTerms,
     ClientEntry,
     End,
-    Entry,
     SystemEntry,
     UnreadableEntryError,
     call_id,
@@ -26,8 +25,17 @@ from service.core.entries import (
     encode,
     kind,
 )
+from service.core.entry import VERSION, Entry
 from service.core.evidence import Signature, TlsPeer
-from service.core.words import BudgetEvent, BudgetPeriod, ClientEvent
+from service.core.words import (
+    BudgetEvent,
+    BudgetPeriod,
+    ClientEvent,
+    ReadingCause,
+    ReadingOutcome,
+    VerdictWord,
+    VerificationOutcome,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -36,6 +44,64 @@ README = Path(entries.__file__).with_name("README.md").read_text(encoding="utf-8
 KINDS = {str(entry.__struct_config__.tag): entry for entry in get_args(AnyEntry)}
 
 
+FIGURE = Figure(name="available", amount="-0.5", unit="USD", resolution="0.00001", cap="10", resets_at="")
+READING = ReadingEntry(
+    provider="kimi",
+    wallet="kimi-main",
+    counter="balance",
+    endpoint="https://api.moonshot.ai/v1/users/me/balance",
+    cause=ReadingCause.SCHEDULE,
+    outcome=ReadingOutcome.READ,
+    status=200,
+    asked_at="2026-11-22T16:20:59.000000Z",
+    figures=(FIGURE,),
+    account="0123456789abcdef",
+    tells={"tier": "1"},
+    message="",
+    provider_ids={"msh-request-id": "r-1"},
+    date="Sun, 22 Nov 2026 16:21:00 GMT",
+    simulated=False,
+)
+VERIFICATION = VerificationEntry(
+    tool_call_id="c" * 32,
+    attempt_id="1" * 32,
+    provider="kimi",
+    wallet="kimi-main",
+    outcome=VerificationOutcome.VALID,
+    status=200,
+    message="",
+    asked_at="2026-11-22T16:21:05.000000Z",
+    provider_ids={},
+    simulated=False,
+)
+SUMS = WindowSums(
+    unit="USD",
+    opening="10",
+    closing="9.75",
+    moved="0.25",
+    added=None,
+    surely="0.25",
+    straddling="0",
+    in_doubt="0",
+    tolerance="0.000025",
+    attempts=1,
+    classes=(TokenClass(name="output_tokens", ours=50, theirs=None),),
+)
+VERDICT = VerdictEntry(
+    rule=1,
+    provider="kimi",
+    wallet="kimi-main",
+    simulated=False,
+    word=VerdictWord.PROVEN,
+    code="P1",
+    sentence="The balance fell by 0.25 USD; 1 call comes to 0.25 USD.",
+    after=7,
+    until=12,
+    opened=7,
+    closed=13,
+    sums=SUMS,
+    shared_with=("kimi-other",),
+)
 TERMS = BudgetTerms(name="daily", period=BudgetPeriod.DAY, limits={"USD": "5"}, each=("client",))
 
 
@@ -45,10 +111,10 @@ def one_of_each(made: "Made") -> list[AnyEntry]:
     peer = TlsPeer(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", subject="api.z.ai", fingerprint="ab" * 32)
     signature = Signature(nonce="n", timestamp="1795364460000", signature="s", model="kimi-k3")
     return [
-        made.tool_call(parent_span_id="00f067aa0ba902b7", parent_sampled=False),
-        made.intent(),
+        made.tool_call(parent_span_id="00f067aa0ba902b7", parent_sampled=False, needs_model=True),
+        made.intent(own_host=True, plan="coding"),
         made.accepted(tls=peer),
-        made.settlement(signature=signature, usage_flags=("total_differs",)),
+        made.settlement(signature=signature, usage_flags=("total_differs",), text_bytes=70),
         made.refusal(message="né ✓ \u2028"),
         made.unsent(),
         made.doubt(),
@@ -65,6 +131,9 @@ def one_of_each(made: "Made") -> list[AnyEntry]:
         ),
         ActionEntry(action="adopt", by="anna", detail={"why": "a disk was replaced"}),
         SystemEntry(event="start", detail={"version": "0.1.0"}),
+        READING,
+        VERIFICATION,
+        VERDICT,
     ]
 
 
@@ -81,18 +150,18 @@ def test_every_kind_is_read_as_it_was_written(one_of_each: list[AnyEntry]) -> No
 
 
 def test_the_bytes_of_an_entry_are_fixed() -> None:
-    """Version 2 is written like this for ever: a stranger's verifier and old logs depend on it."""
+    """Version 3 is written like this for ever: a stranger's verifier and old logs depend on it."""
     entry = SystemEntry(origin="o-1", epoch=1, index=0, at="2026-11-22T16:21:00.000000Z", event="start", detail={})
     expected = (
         b'{"at":"2026-11-22T16:21:00.000000Z","detail":{},"epoch":1,"event":"start",'
-        b'"index":0,"kind":"system","origin":"o-1","v":2}'
+        b'"index":0,"kind":"system","origin":"o-1","v":3}'
     )
     assert expected == encode(entry)
 
 
 def test_a_later_field_does_not_break_an_older_reader() -> None:
     """A field that is not known is passed over: fields may be added."""
-    line = b'{"detail":{},"event":"stop","kind":"system","later":[1],"v":2}'
+    line = b'{"detail":{},"event":"stop","kind":"system","later":[1],"v":3}'
     assert SystemEntry(event="stop", detail={}) == decode(line)
 
 
@@ -105,7 +174,7 @@ def test_a_later_field_does_not_break_an_older_reader() -> None:
         (b'{"kind":"poem"}', "Invalid value 'poem'"),
         (b'{"kind":"system","event":"start"}', "missing required field `detail`"),
         (b'{"kind":"system","event":7,"detail":{}}', "Expected `str`, got `int`"),
-        (b'{"kind":"system","event":"start","detail":{},"v":3}', "version is 3; this program reads up to 2"),
+        (b'{"kind":"system","event":"start","detail":{},"v":4}', "version is 4; this program reads up to 3"),
         (b'{"kind":"system","event":"\xff","detail":{}}', "utf-8"),
         (b'{"kind":"system","event":"","detail":{},"x":' + b"[" * 100_000, "recursion"),
     ],
@@ -123,16 +192,25 @@ def test_contradictory_usage_is_no_entry(made: "Made") -> None:
         decode(line)
 
 
-def test_what_version_1_wrote_is_read_as_it_stands(made: "Made") -> None:
-    """An entry of the version before has none of the fields that came later, and is read all the same."""
-    line = encode(msgspec.structs.replace(made.tool_call(), v=1)).replace(b'"idempotency":null,', b"")
-    assert b"idempotency" not in line
-    assert msgspec.structs.replace(made.tool_call(), v=1) == decode(line)
+@pytest.mark.parametrize(
+    ("version", "later"),
+    [(1, (b'"idempotency":null,', b'"needs_model":false,')), (2, (b'"needs_model":false,',))],
+)
+def test_what_an_earlier_version_wrote_is_read_as_it_stands(
+    made: "Made", version: int, later: tuple[bytes, ...]
+) -> None:
+    """An entry of a version before has none of the fields that came later, and is read all the same."""
+    line = encode(msgspec.structs.replace(made.tool_call(), v=version))
+    for field in later:
+        assert field in line
+        line = line.replace(field, b"")
+    assert msgspec.structs.replace(made.tool_call(), v=version) == decode(line)
 
 
 def test_an_entry_names_its_call_if_it_has_one(one_of_each: list[AnyEntry]) -> None:
-    """What belongs to no call names none."""
-    expected = {name: None if name in ("budget", "client", "action", "system") else "c" * 32 for name in KINDS}
+    """What belongs to no call's record names none, a verification neither, which comes when its call is closed."""
+    of_none = ("budget", "client", "action", "system", "reading", "verification", "verdict")
+    expected = {name: None if name in of_none else "c" * 32 for name in KINDS}
     assert expected == {kind(entry): call_id(entry) for entry in one_of_each}
 
 
@@ -158,4 +236,4 @@ def test_the_readme_names_the_fields_of_every_kind() -> None:
     }
     rows = re.findall(r"^\| `([a-z_]+)` \| ((?:`[a-z_0-9]+` ?)+)\|", README, re.MULTILINE)
     assert in_code == {name: tuple(re.findall(r"`([a-z_0-9]+)`", fields)) for name, fields in rows}
-    assert VERSION == 2
+    assert VERSION == 3

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.entries import Cost, Rates, WorstCase
-from service.core.pricing import PriceTable, PriceTableError, Row, Tier, cost, lines, parse_rows, worst_case
+from service.core.pricing import (
+    PriceTable,
+    PriceTableError,
+    Row,
+    Tier,
+    cost,
+    lines,
+    parse_rows,
+    worst_case,
+    worst_case_of_plan,
+)
 from service.core.times import utc_ns
 from service.core.usage import Usage
 from service.core.words import CostStatus
@@ -232,6 +242,14 @@ def test_free_is_a_row_that_never_charges(stated: dict[str, Any], status: CostSt
     """A model is free by its price, not because one call happened to cost nothing or a rate is not stated."""
     found = cost(usage(), row(**stated), "v")
     assert (status, "USD") == (found.status, found.currency)
+
+
+def test_what_a_plan_pays_has_no_amount() -> None:
+    """Whatever the row says, its credits are no money; its worst case is none of it, and so bounded."""
+    found = cost(usage(), row(), "v1", plan="coding")
+    assert (CostStatus.PLAN, None, None) == (found.status, found.currency, found.amount)
+    bound = worst_case_of_plan(5, 6, "USD")
+    assert ("0", "USD", 5, 6) == (bound.amount, bound.currency, bound.input_tokens, bound.output_tokens)
 
 
 def test_a_cost_is_worked_out_line_by_line() -> None:

@@ -1,17 +1,20 @@
 """A receipt says what the record says, in a shape that a stranger can check."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import msgspec
 import pytest
 
+from service.core.books import VerdictEntry, VerificationEntry
 from service.core.entries import OfCall, WorstCase, encode
 from service.core.evidence import Signature
+from service.core.judged import UNJUDGED, Judged
 from service.core.merkle import leaf_hash
 from service.core.receipt import SCHEMA_PATH, Receipt, Total, receipt, schema, totals
 from service.core.record import ToolCall
-from service.core.words import CostStatus, ZeroReason
+from service.core.words import CostStatus, VerificationOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -51,7 +54,11 @@ ATTEMPT_FIELDS = [
     "response_commitment",
     "ledger",
     "resolution",
+    "checks",
+    "verdict",
+    "history",
 ]
+CHECKS = ["sent", "answered", "metered", "plausible", "priced", "settled"]
 SIGNATURE = Signature(nonce="n", timestamp="1795364460000", signature="s", model="kimi-k3")
 
 HISTORIES: dict[str, tuple[tuple[Any, ...], ...]] = {
@@ -82,9 +89,9 @@ def entries(made: "Made", history: str) -> list[OfCall]:
     return found
 
 
-def shown(call: ToolCall, salt: str | None = None) -> dict[str, Any]:
+def shown(call: ToolCall, salt: str | None = None, judged: Mapping[str, Judged] = UNJUDGED) -> dict[str, Any]:
     """Write a receipt as JSON, read it back as plain values, and hold it to the schema."""
-    made = receipt(call, as_of=AS_OF, console_url="http://127.0.0.1:8079", salt=salt)
+    made = receipt(call, as_of=AS_OF, console_url="http://127.0.0.1:8079", salt=salt, judged=judged)
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
     jsonschema_rs.Draft202012Validator(schema()).validate(plain)
     return plain
@@ -96,6 +103,8 @@ def test_every_receipt_fits_its_schema_and_has_all_fields(made: "Made", history:
     plain = shown(made.call(*entries(made, history)))
     assert list(plain) == FIELDS
     assert all(list(attempt) == ATTEMPT_FIELDS for attempt in plain["attempts"])
+    assert all(CHECKS == [check["name"] for check in attempt["checks"]] for attempt in plain["attempts"])
+    assert all(attempt["history"] == [] for attempt in plain["attempts"])
     assert len(plain["attempts"]) == plain["provider_calls"]
     assert plain["simulated"] is (history == "simulated")
     assert plain["verdict"]["as_of"] == AS_OF
@@ -163,10 +172,46 @@ def test_a_settled_attempt_shows_its_evidence(made: "Made") -> None:
     assert attempt["signature"] is None
 
 
-def test_a_signature_is_shown_as_not_yet_verified(made: "Made") -> None:
-    """The provider's signature travels whole; whether it holds was not asked yet."""
-    (attempt,) = shown(made.call(*entries(made, "signed")))["attempts"]
-    assert attempt["signature"] == msgspec.to_builtins(SIGNATURE) | {"verified": None}
+@pytest.mark.parametrize(
+    ("outcome", "verified"),
+    [
+        (None, None),
+        (VerificationOutcome.UNAVAILABLE, None),
+        (VerificationOutcome.VALID, True),
+        (VerificationOutcome.INVALID, False),
+    ],
+)
+def test_a_signature_is_shown_with_what_its_provider_said_of_it(
+    made: "Made",
+    asked: Callable[..., VerificationEntry],
+    outcome: VerificationOutcome | None,
+    verified: bool | None,  # noqa: FBT001 - what is expected
+) -> None:
+    """The provider's signature travels whole; it is neither good nor bad until the provider said so."""
+    verification = None if outcome is None else asked(outcome=outcome)
+    judged = {made.attempt_id(): Judged(verification=verification)}
+    (attempt,) = shown(made.call(*entries(made, "signed")), judged=judged)["attempts"]
+    assert attempt["signature"] == msgspec.to_builtins(SIGNATURE) | {"verified": verified}
+
+
+def test_what_was_found_since_stands_in_the_receipt(made: "Made", found: Callable[..., VerdictEntry]) -> None:
+    """The newest word is the verdict of attempt and call; what was said before is its history, by ledger index."""
+    first, window = found("U2", index=20, at=AS_OF), found("P1")
+    judged = {made.attempt_id(): Judged(window=window, history=(first, window))}
+    told = shown(made.call(*entries(made, "settled")), judged=judged)
+    (attempt,) = told["attempts"]
+    assert told["verdict"] == attempt["verdict"]
+    assert ("PROVEN", "P1") == (told["verdict"]["word"], told["verdict"]["code"])
+    assert [("U2", 20), ("P1", 40)] == [(one["code"], one["index"]) for one in attempt["history"]]
+    assert attempt["history"][1] == {
+        "at": window.at,
+        "index": 40,
+        "word": "PROVEN",
+        "code": "P1",
+        "sentence": window.sentence,
+        "rule": 1,
+    }
+    assert {"name": "settled", "state": "pass", "evidence": window.sentence} == attempt["checks"][5]
 
 
 @pytest.mark.parametrize(("history", "index"), [("intended", 1), ("accepted", 1), ("settled", 3), ("unsent", 2)])

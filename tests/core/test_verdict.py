@@ -1,16 +1,38 @@
-"""A verdict from the record alone never says more than the record knows."""
+"""A verdict never says more than the entries know: a call's own, and those that decide its attempts."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from service.core import verdict as verdicts
+from service.core.books import VerdictEntry
 from service.core.entries import OfCall
+from service.core.judged import Judged
 from service.core.record import ToolCall
-from service.core.verdict import CODES, ZERO, Verdict, verdict, word_of
-from service.core.words import CostStatus, DoubtCause, RefusalReason, UnsentReason, VerdictWord, ZeroReason
+from service.core.verdict import (
+    CODES,
+    GRAVITY,
+    ZERO,
+    Verdict,
+    attempt_verdict,
+    code_of,
+    own_code,
+    verdict,
+    word_of,
+)
+from service.core.words import (
+    CostStatus,
+    DoubtCause,
+    RefusalReason,
+    ResolutionSource,
+    ToolOutcome,
+    UnsentReason,
+    VerdictWord,
+    ZeroReason,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -43,16 +65,22 @@ def ended(made: "Made", end: str, **changed: Any) -> Verdict:  # noqa: ANN401 - 
 def test_a_metered_and_priced_call_is_unverified(made: "Made") -> None:
     """The provider's word alone does not confirm its charge."""
     found = ended(made, "settlement")
-    assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U4")
-    assert "The provider answered and metered this call." in found.sentence
+    assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U1")
+    assert (
+        "The provider answered and metered this call."
+        " No window between two readings decides it yet, so the charge itself is not confirmed."
+    ) == found.sentence
 
 
 def test_an_answer_that_metered_nothing_is_unverified_too(made: "Made") -> None:
     """An answer without a token is no free answer: the sentence says whose word it is."""
     usage = made.usage(uncached_input_tokens=0, cached_input_tokens=0, output_tokens=0, reasoning_tokens=0)
     found = ended(made, "settlement", usage=usage, cost=made.cost(amount="0"))
-    assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U4")
-    assert "says that it metered no tokens at all" in found.sentence
+    assert (found.word, found.code) == (VerdictWord.UNVERIFIED, "U1")
+    assert (
+        "The provider answered and says that it metered no tokens at all."
+        " No window between two readings decides it yet, so it is not confirmed that nothing was charged."
+    ) == found.sentence
 
 
 def test_an_answer_by_another_model_is_a_mismatch(made: "Made") -> None:
@@ -60,14 +88,14 @@ def test_an_answer_by_another_model_is_a_mismatch(made: "Made") -> None:
     found = ended(made, "settlement", model_reported="other", model_known=False)
     assert (found.word, found.code) == (VerdictWord.MISMATCH, "M3")
     assert found.sentence == "The answer names model other; we asked for kimi-k3."
-    assert ended(made, "settlement", model_reported=None, model_known=False).code == "U4"
+    assert ended(made, "settlement", model_reported=None, model_known=False).code == "U1"
 
 
 @pytest.mark.parametrize(
     ("status", "word", "code"),
     [
-        (CostStatus.PRICED, VerdictWord.UNVERIFIED, "U4"),
-        (CostStatus.PLAN, VerdictWord.UNVERIFIED, "U4"),
+        (CostStatus.PRICED, VerdictWord.UNVERIFIED, "U1"),
+        (CostStatus.PLAN, VerdictWord.UNVERIFIED, "U1"),
         (CostStatus.UNKNOWN_PRICE, VerdictWord.UNVERIFIED, "U7"),
         (CostStatus.FREE, VerdictWord.NO_CREDIT_USED, "N4"),
     ],
@@ -110,15 +138,12 @@ def test_what_was_not_sent_used_no_credit(made: "Made", reason: UnsentReason, wh
 
 @pytest.mark.parametrize("cause", DoubtCause)
 def test_an_attempt_in_doubt_is_unverified(made: "Made", cause: DoubtCause) -> None:
-    """Every cause has a sentence of its own, and none claims that nothing was billed."""
+    """No two causes share a sentence, and none claims that nothing was billed."""
+    others = {ended(made, "doubt", cause=other).sentence for other in DoubtCause if other is not cause}
     found = ended(made, "doubt", cause=cause)
     assert (VerdictWord.UNVERIFIED, "U5" if cause in TIMED_OUT else "U6") == (found.word, found.code)
     assert found.sentence.endswith("held at its worst case, not counted as spend.")
-
-
-def test_every_cause_of_doubt_is_told_apart(made: "Made") -> None:
-    """No two causes share a sentence."""
-    assert len(DoubtCause) == len({ended(made, "doubt", cause=cause).sentence for cause in DoubtCause})
+    assert found.sentence not in others
 
 
 @pytest.mark.parametrize("reason", ZeroReason)
@@ -139,11 +164,6 @@ def test_the_readme_explains_exactly_the_codes() -> None:
     assert [] == [(word, code) for word, code in rows if word_of(code) != word]
 
 
-def test_every_zero_reason_is_told_apart() -> None:
-    """No two reasons share a code."""
-    assert len(ZeroReason) == len({code for code, _ in ZERO.values()})
-
-
 def test_an_open_call_is_unverified(made: "Made") -> None:
     """While a call or an attempt is under way nothing is claimed."""
     nothing_sent = judged(made.call())
@@ -157,12 +177,12 @@ def test_an_open_call_is_unverified(made: "Made") -> None:
 @pytest.mark.parametrize(
     ("ends", "code"),
     [
-        (("refusal", "settlement"), "U4"),
+        (("refusal", "settlement"), "U1"),
         (("unsent", "refusal"), "N3"),
         (("doubt", "settlement"), "U6"),
         (("settlement", "doubt"), "U6"),
         (("settlement", "open"), "U9"),
-        (("unsent", "unsent", "refusal", "settlement"), "U4"),
+        (("unsent", "unsent", "refusal", "settlement"), "U1"),
     ],
 )
 def test_of_several_attempts_the_gravest_speaks(made: "Made", ends: tuple[str, ...], code: str) -> None:
@@ -216,9 +236,165 @@ def test_what_is_written_off_stays_unverified(made: "Made") -> None:
     assert "not found out" in found.sentence
 
 
+OWN_HOST: dict[str, Any] = {"own_host": True, "endpoint": "https://api.moonshot.ai/v1/chat/completions"}
+RELAY: dict[str, Any] = {"own_host": False, "endpoint": "https://relay.example/v1/chat/completions"}
+LIES_IN = " This call lies in that window."
+
+
+def decided(made: "Made", judged: Judged, *entries: OfCall) -> Verdict:
+    """Judge a call whose first attempt was decided."""
+    return verdict(made.call(*entries), as_of=AS_OF, judged={made.attempt_id(): judged})
+
+
+@pytest.mark.parametrize("code", ["P1", "P2", "P3", "U2", "U3", "U8", "U12", "U13", "U15", "M2", "M7", "M9"])
+def test_a_window_decides_what_the_record_leaves_open(
+    made: "Made", found: Callable[..., VerdictEntry], code: str
+) -> None:
+    """The sentence is the window's, between what is known of the call and that it is only one of the window."""
+    window = found(code)
+    said = decided(made, Judged(window=window), made.intent(**OWN_HOST), made.settlement())
+    assert (word_of(code), code) == (said.word, said.code)
+    assert f"The provider answered and metered this call. {window.sentence}{LIES_IN}" == said.sentence
+
+
+def test_a_verdict_for_want_of_readings_names_no_window(made: "Made", found: Callable[..., VerdictEntry]) -> None:
+    """Where no reading could be had there is no window that the call could lie in."""
+    window = found("U4", sentence="The balance could not be read (HTTP 401).", opened=None, closed=None)
+    said = decided(made, Judged(window=window), made.intent(), made.settlement())
+    assert (VerdictWord.UNVERIFIED, "U4") == (said.word, said.code)
+    assert f"The provider answered and metered this call. {window.sentence}" == said.sentence
+
+
 @pytest.mark.parametrize(
-    ("code", "word"), [("U4", "UNVERIFIED"), ("M3", "MISMATCH"), ("N10", "NO CREDIT USED"), ("P1", "PROVEN")]
+    ("entries", "code"),
+    [
+        (lambda made: (made.intent(), made.settlement(model_reported="other", model_known=False)), "M3"),
+        (lambda made: (made.intent(), made.settlement(text_bytes=1, usage=made.usage(output_tokens=900))), "M1"),
+        (lambda made: (made.intent(), made.settlement(cost=made.cost(status=CostStatus.UNKNOWN_PRICE))), "U7"),
+        (lambda made: (made.intent(), made.settlement(cost=made.cost(status=CostStatus.FREE))), "N4"),
+        (lambda made: (made.intent(**RELAY), made.settlement()), "U14"),
+        (lambda made: (made.intent(), made.doubt()), "U6"),
+        (lambda made: (made.intent(), made.refusal()), "N3"),
+        (lambda made: (made.intent(),), "U9"),
+    ],
 )
-def test_a_code_names_its_verdict(code: str, word: str) -> None:
-    """A code's letter is its verdict's, also of those that no rule gives yet."""
-    assert word == word_of(code)
+@pytest.mark.parametrize("of_window", ["P1", "M2"])
+def test_a_window_covers_nothing_that_the_record_shows(
+    made: "Made",
+    found: Callable[..., VerdictEntry],
+    entries: "Callable[[Made], tuple[OfCall, ...]]",
+    code: str,
+    of_window: str,
+) -> None:
+    """A sum that fits proves no call by another model, through a relay, or without a known price."""
+    call = made.call(*entries(made))
+    (one,) = call.attempts
+    judged = Judged(window=found(of_window))
+    assert [code] * 3 == [own_code(one), code_of(one, judged), decided(made, judged, *entries(made)).code]
+
+
+def test_an_answer_through_a_relay_names_the_host(made: "Made") -> None:
+    """Whose balance a stranger shows is not known; a simulator is no relay: it says SIMULATED."""
+    real = judged(made.call(made.intent(**RELAY), made.settlement()))
+    assert (
+        "The answer metered this call, but it came from relay.example, which is not kimi's own host;"
+        " whether the provider charged for it cannot be told."
+    ) == real.sentence
+    assert "U1" == judged(made.call(made.intent(**RELAY, simulated=True), made.settlement())).code
+
+
+def test_counts_that_cannot_be_are_a_mismatch(made: "Made") -> None:
+    """The sentence has both numbers."""
+    said = ended(made, "settlement", text_bytes=1, usage=made.usage(output_tokens=900))
+    assert (VerdictWord.MISMATCH, "M1") == (said.word, said.code)
+    assert said.sentence.startswith("The provider counted 870 output tokens beside its reasoning; the 1 bytes of ")
+
+
+@pytest.mark.parametrize("code", ["M4", "M8"])
+@pytest.mark.parametrize("end", ["settlement", "doubt", "refusal", "unsent"])
+def test_a_finding_on_the_very_attempt_speaks_first(
+    made: "Made", found: Callable[..., VerdictEntry], end: str, code: str
+) -> None:
+    """Neither its record nor a window that fits covers it."""
+    own = found(code, sentence="The id x stands on 2 attempts.", attempts=(made.attempt_id(),))
+    said = decided(made, Judged(own=own, window=found("P1")), *attempt(made, end, 1))
+    assert (VerdictWord.MISMATCH, code, own.sentence) == (said.word, said.code, said.sentence)
+
+
+def test_simulated_is_said_once(made: "Made", found: Callable[..., VerdictEntry]) -> None:
+    """A proof by a simulator's books says so first, and an entry that says so, too, is not said twice."""
+    window = found("P1", sentence="SIMULATED: The balance fell by 0.25 USD.", simulated=True)
+    entries = (made.intent(simulated=True), made.settlement())
+    said = decided(made, Judged(window=window), *entries)
+    assert VerdictWord.PROVEN is said.word
+    assert (
+        "SIMULATED: a simulator stands in for the provider. The provider answered and metered this call."
+        f" The balance fell by 0.25 USD.{LIES_IN}"
+    ) == said.sentence
+    own = found("M8", sentence="SIMULATED: The signature is of another time.", simulated=True)
+    assert 1 == decided(made, Judged(own=own), *entries).sentence.count("SIMULATED")
+
+
+def test_an_attempt_is_judged_like_its_call(made: "Made", found: Callable[..., VerdictEntry]) -> None:
+    """Of a call of one attempt both say the same; of several, each attempt has its own."""
+    judged_by = Judged(window=found("P1"))
+    call = made.call(*attempt(made, "settlement", 1), *attempt(made, "doubt", 2))
+    first, second = (
+        attempt_verdict(one, as_of=AS_OF, judged=judged)
+        for one, judged in zip(call.attempts, (judged_by, Judged()), strict=True)
+    )
+    assert ("P1", "U6") == (first.code, second.code)
+    assert second == verdict(call, as_of=AS_OF, judged={made.attempt_id(): judged_by})
+    alone = made.call(*attempt(made, "settlement", 1))
+    assert first == verdict(alone, as_of=AS_OF, judged={made.attempt_id(): judged_by})
+    assert attempt_verdict(alone.attempts[0], as_of=AS_OF) == verdict(alone, as_of=AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [(ZeroReason.CACHED, "N1"), (ZeroReason.IDEMPOTENT_REPLAY, "N12")]
+    + [(reason, "M5") for reason in ZeroReason if reason not in (ZeroReason.CACHED, ZeroReason.IDEMPOTENT_REPLAY)],
+)
+def test_an_answer_without_a_request_is_a_mismatch(made: "Made", reason: ZeroReason, code: str) -> None:
+    """Only a model can give it and none was asked; unless it had been paid for before."""
+    opened = made.tool_call(needs_model=True)
+    for outcome in ToolOutcome:
+        call = ToolCall(opened=opened, answer=made.answer(zero_reason=reason, outcome=outcome))
+        said = verdict(call, as_of=AS_OF)
+        assert (code if outcome is ToolOutcome.OK else ZERO[reason][0]) == said.code
+    phantom = ToolCall(opened=opened, answer=made.answer(zero_reason=ZeroReason.NO_WALLET))
+    assert (
+        "A result of the tool chat, which has none without a model, was returned,"
+        " and no request left this machine."
+    ) == verdict(phantom, as_of=AS_OF).sentence
+
+
+@pytest.mark.parametrize(
+    ("amount", "code", "sentence"),
+    [
+        (
+            "0.5",
+            "U16",
+            "No usage was received. The provider's counter leaves one possibility: it cost 0.5 USD.",
+        ),
+        (
+            "0",
+            "N14",
+            "This call cost nothing. No usage was received, and the provider's counter shows no charge for it.",
+        ),
+    ],
+)
+def test_what_readings_leave_is_said(made: "Made", amount: str, code: str, sentence: str) -> None:
+    """An amount that alone fits is not confirmed by a meter; no charge is no credit used."""
+    said = made.resolution(amount=amount, source=ResolutionSource.READINGS)
+    found = judged(made.call(made.intent(), made.doubt(), said))
+    assert (word_of(code), code, sentence) == (found.word, found.code, found.sentence)
+
+
+def test_gravity_holds_every_code_of_an_attempt_once() -> None:
+    """What contradicts, then what is not confirmed, then what is proven, then what cost nothing."""
+    assert len(GRAVITY) == len(set(GRAVITY))
+    words = list(dict.fromkeys(word_of(code) for code in GRAVITY))
+    order = [VerdictWord.MISMATCH, VerdictWord.UNVERIFIED, VerdictWord.PROVEN, VerdictWord.NO_CREDIT_USED]
+    assert order == words
+    assert sorted(CODES - set(GRAVITY)) == sorted(["M5", *(code for code, _ in ZERO.values())])

@@ -19,7 +19,13 @@ def price_host(host: str, key_hint: str) -> str | None:
 
 PROVIDER = cast(
     "Provider",
-    SimpleNamespace(name="kimi", price_host=price_host, currency=lambda host: "USD" if host else None),
+    SimpleNamespace(
+        name="kimi",
+        price_host=price_host,
+        currency=lambda host: "USD" if host else None,
+        hosts=frozenset({"api.example.com"}),
+        plan=lambda path: "coding" if path.startswith("/coding/") else None,
+    ),
 )
 
 
@@ -35,6 +41,7 @@ def test_a_wallet_is_put_together_from_key_and_url() -> None:
         fingerprint="3631b5f1",
         simulated=False,
         key=Secret(REAL),
+        own_host=True,
     )
     assert expected == wallet(PROVIDER, REAL, base_url="https://API.example.com/v1/")
 
@@ -84,6 +91,44 @@ def test_a_key_is_refused_where_it_must_not_go(key: str, url: str, why: str) -> 
         wallet(PROVIDER, key, base_url=url)
     assert "secret" not in str(raised.value)
     assert REAL not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "plan"),
+    [
+        (None, "/v1", None),
+        (None, "/coding/v1", "coding"),
+        ("none", "/coding/v1", None),
+        ("team-2", "/v1", "team-2"),
+    ],
+)
+def test_a_plan_is_what_the_operator_says_or_else_the_url(said: str | None, path: str, plan: str | None) -> None:
+    """`none` says that there is none where the base URL is a plan's."""
+    made = wallet(PROVIDER, REAL, base_url=f"https://api.example.com{path}", plan=said)
+    assert plan == made.plan
+
+
+@pytest.mark.parametrize("said", ["", "Coding", "a plan", "x" * 33, "1st"])
+def test_a_plan_is_a_word(said: str) -> None:
+    """Anything else would stand in labels and entries as it came."""
+    with pytest.raises(WalletError, match="expected a word like coding, or none"):
+        wallet(PROVIDER, REAL, base_url="https://api.example.com", plan=said)
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "is_own"),
+    [
+        (REAL, "https://api.example.com/v1", True),
+        (REAL, "https://api.example.com:443/v1", True),
+        (REAL, "https://api.example.com:8443/v1", False),
+        (REAL, "https://relay.example.org/v1", False),
+        (REAL, "http://127.0.0.1:9100/v1", False),
+        ("sim-a", "https://127.0.0.1/v1", False),
+    ],
+)
+def test_a_providers_own_host_is_one_of_its_names_over_tls(key: str, url: str, *, is_own: bool) -> None:
+    """A relay, another port and a simulator are not it."""
+    assert is_own == wallet(PROVIDER, key, base_url=url).own_host
 
 
 def test_a_wallet_does_not_show_its_key() -> None:

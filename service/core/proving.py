@@ -1,0 +1,70 @@
+"""A proof of consumption, asked and found: what it may cost, what both sides said, and the verdict on it."""
+
+import msgspec
+
+from service.core.books import ReadingEntry, VerdictEntry
+from service.core.words import VerdictWord
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What the counters of one wallet last said.
+
+    Attributes:
+        currency: what it is billed in; None if that is not known.
+        readings: the newest of each counter, read or not, in the provider's order.
+        as_of: UTC text of this moment.
+    """
+
+    wallet: str
+    provider: str
+    host: str
+    plan: str | None
+    currency: str | None
+    simulated: bool
+    readings: tuple[ReadingEntry, ...]
+    as_of: str
+
+
+class ProofAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be proved, and at what price.
+
+    Attributes:
+        wallet: its name; None for the first that can be proved.
+        model: None for the default model of the wallet's provider.
+        max_cost: the most that the calls may come to, an exact decimal of the wallet's unit; None: a small one.
+        wait_s: how long the counter is waited for at most; None: what the provider usually needs, and some more.
+    """
+
+    wallet: str | None = None
+    model: str | None = None
+    max_cost: str | None = None
+    wait_s: float | None = None
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What a proof found.
+
+    Attributes:
+        unit: of amounts: ISO 4217 code or `credits`.
+        tool_call_id: the call that made them; its receipt holds each one.
+        calls: how many attempts were made.
+        spent: what their settlements come to, an exact decimal; None if no price is known.
+        opening, closing: the readings at both ends; None where none could be had.
+        verdict: on the window between them; None if none could be reached.
+        word, code, sentence: the verdict in short, also where there is no window.
+    """
+
+    wallet: str
+    provider: str
+    simulated: bool
+    model: str
+    tool_call_id: str | None = None
+    unit: str | None
+    calls: int
+    spent: str | None
+    opening: ReadingEntry | None
+    closing: ReadingEntry | None
+    verdict: VerdictEntry | None
+    word: VerdictWord
+    code: str
+    sentence: str

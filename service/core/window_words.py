@@ -1,0 +1,124 @@
+"""The sentences on windows: both sides in numbers, each of which stands in the verdict's sums."""
+
+from service.core.books import WindowSums
+from service.core.movement import CREDITS, TOKENS
+from service.core.placing import Edges
+
+SIMULATED = "SIMULATED: "
+_BLIND = {
+    "U8": "the plan's quota is told in percent only, and the calls in this window are too small to see in it.",
+    "U12": "the counter began anew or ran backwards, so its readings at both ends cannot be compared.",
+}
+_NOT_FINAL = "The provider's books on them are not final before {due} UTC."
+_WHO = "Somebody else spends from this account, or it is overcharged."
+_SAID = {
+    "U3": "at least {added} was paid in or given, and more was taken than ours: {calls}. " + _WHO,
+    "U8": "{moved}, and {calls}. The counter's own steps may hide {tolerance}: too coarse to tell.",
+    "U12": "{moved}, and {calls}. The counter's own steps may hide {tolerance}: too {why} to tell.",
+    "U13": "at least {added} was paid in or given, which hides how much was taken; {calls}.",
+    "U15": "{moved}, but {calls}: a token package may have paid for them first.",
+    "M2": "{moved}, but {calls}, and the provider's books are final.",
+    "M9": "{moved}, but {calls}. The provider counts the same tokens and took more.",
+}
+_SAID_MOVED = {
+    "U3": "{moved}, and {calls}. " + _WHO,
+    "U2": "{moved}, but {calls}. " + _NOT_FINAL,
+    "U13": "{moved}, but {calls}: something was paid in meanwhile that the counter does not show apart.",
+}
+
+
+def span(edges: Edges) -> str:
+    """Name the times at which both readings were asked for; the second date only if it is another."""
+    first, second = (edge.asked_at for edge in (edges.opening, edges.closing))
+    until = second[11:19] if first[:10] == second[:10] else moment(second)
+    return f"{moment(first)} and {until} UTC"
+
+
+def moment(text: str) -> str:
+    """Shorten a UTC text to the second."""
+    return f"{text[:10]} {text[11:19]}"
+
+
+def sentence(
+    code: str,
+    edges: Edges,
+    figure: str,
+    sums: WindowSums,
+    *,
+    due_at: str | None = None,
+    unbounded: bool = False,
+    coarse: bool = False,
+    by_tokens: bool = False,
+    after: str = "",
+) -> str:
+    """Say what was found.
+
+    Args:
+        code: of the reason.
+        edges: the readings at both ends.
+        figure: which of the counter's numbers moved.
+        sums: what every number is taken from.
+        due_at: when it is looked at again.
+        unbounded: whether some attempt has no bound.
+        coarse: whether the counter's steps alone are too large.
+        by_tokens: whether the provider's token counts, not what it took, are what does not fit.
+        after: a sentence more.
+    """
+    parts = {
+        "moved": _moved(figure, sums),
+        "calls": _calls(sums, unbounded=unbounded),
+        "tolerance": f"{sums.tolerance} {sums.unit}",
+        "added": f"{sums.added} {sums.unit}",
+        "why": "little" if coarse else "blurred",
+        "due": "" if due_at is None else moment(due_at),
+    }
+    if code == "M7":
+        pattern = f"{_tokens(sums)}; {{calls}}."
+    elif code == "U2" and by_tokens:
+        pattern = f"{_tokens(sums)}; {{calls}}. {_NOT_FINAL}"
+    elif code in _SAID_MOVED and sums.moved is not None:
+        pattern = _SAID_MOVED[code]
+    else:
+        pattern = _SAID.get(code, "{moved}; {calls}.")
+    said = pattern.format_map(parts)
+    return f"{_begin(edges)} {said}{' ' if after else ''}{after}"
+
+
+def blind(code: str, edges: Edges) -> str:
+    """Say why a window's movement cannot be told at all."""
+    return f"{_begin(edges)} {_BLIND[code]}"
+
+
+def _begin(edges: Edges) -> str:
+    return f"{SIMULATED if edges.closing.simulated else ''}Between {span(edges)}"
+
+
+def _moved(figure: str, sums: WindowSums) -> str:
+    by = f"by {sums.moved} {sums.unit}"
+    if sums.unit == CREDITS:
+        return f"the plan's quota counter rose {by}"
+    if sums.unit == TOKENS:
+        return f"the token packages fell {by}"
+    return f"the account's spend counter rose {by}" if figure == "spent" else f"the balance fell {by}"
+
+
+def _calls(sums: WindowSums, *, unbounded: bool) -> str:
+    """Say what our attempts come to; a counter proves a window, never one call alone, so calls stand together."""
+    come = "call in this window comes" if sums.attempts == 1 else "calls in this window come"
+    surely = f"{sums.attempts} {come} to {sums.surely} {sums.unit}"
+    parts = [surely if sums.attempts else "no call in this window was surely charged"]
+    if sums.straddling != "0":
+        parts.append(f"calls at its edges may come to {sums.straddling} {sums.unit}")
+    if sums.in_doubt != "0":
+        parts.append(f"calls in doubt or under way may come to {sums.in_doubt} {sums.unit}")
+    if unbounded:
+        parts.append("calls without a known price have no bound")
+    return ", ".join(parts)
+
+
+def _tokens(sums: WindowSums) -> str:
+    """Name the first class in which the provider counted fewer, else the first in which it counted otherwise."""
+    other = [each for each in sums.classes if each.theirs is not None and each.theirs != each.ours]
+    first = min(other, key=lambda each: (each.theirs or 0) > each.ours)
+    name = first.name.replace("_", " ")
+    return f"the provider counted {first.theirs} {name} tokens where its answers told {first.ours}"

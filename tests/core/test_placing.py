@@ -1,0 +1,97 @@
+"""Placing: where attempts lie, and when the books on them are final."""
+
+import msgspec
+import pytest
+
+from service.core.money import pico
+from service.core.placing import Settling, decided, final_ns, place
+from service.core.times import utc_ns, utc_text
+from tests.core.two_ends import CLOSED_INDEX, OPENED_INDEX, SETTLING, doubt, edges, piece
+
+PLACES = [
+    ("began and shown between the readings", piece("a"), "inside"),
+    ("shown just when the closing reading is asked for", piece("a", ended=990), "inside"),
+    ("perhaps not yet shown", piece("a", ended=990.001), "edge"),
+    ("shown just when the opening reading is asked for", piece("a", began=-20, ended=-10), "outside"),
+    ("perhaps shown after the opening reading", piece("a", began=-20, ended=-9.999), "edge"),
+    ("begun before the opening reading by the log's order", piece("a", intent_index=OPENED_INDEX), "edge"),
+    ("begun after the closing reading by the log's order", piece("a", intent_index=CLOSED_INDEX + 1), "outside"),
+    ("begun after the closing answer", piece("a", began=1000.6, intent_index=500, ended=1001), "outside"),
+    ("begun while the closing reading was asked for", piece("a", began=1000.5, intent_index=500), "inside"),
+    ("still open", piece("a", ended=None), "edge"),
+]
+
+
+@pytest.mark.parametrize(("said", "one", "where"), PLACES, ids=[each[0] for each in PLACES])
+def test_an_attempt_is_inside_outside_or_at_an_edge(said: str, one: object, where: str) -> None:
+    """Inside is only what surely began and was surely shown between the readings."""
+    assert said
+    placed = place([one], edges(), SETTLING)  # type: ignore[list-item] # a table of mixed columns
+    found = "inside" if placed.inside else "edge" if placed.edge else "outside"
+    assert where == found
+
+
+def test_only_an_ended_attempt_of_unknown_cost_is_in_doubt() -> None:
+    """One that was metered, or whose amount was stated since, is not."""
+    stated = doubt("d", "0.5", least=pico("0.5"))
+    inside = (piece("a"), doubt("b"), doubt("c", most=None), stated, piece("e", most=None))
+    placed = place(inside, edges(), SETTLING)
+    assert ["b", "c"] == [each.attempt_id for each in placed.doubts]
+    assert [True, False, False, False, False] == [each.certain for each in inside]
+
+
+def test_what_cannot_have_cost_anything_is_not_billable() -> None:
+    """What has no bound can have."""
+    assert [False, True, True] == [each.billable for each in (piece("a", "0"), piece("b"), doubt("c", None))]
+
+
+@pytest.mark.parametrize(
+    ("ended", "final"),
+    [
+        ("2026-11-22T11:00:00Z", "2026-11-23T07:00:00.000000Z"),
+        ("2026-11-22T15:59:59Z", "2026-11-23T07:00:00.000000Z"),
+        ("2026-11-22T16:00:00Z", "2026-11-23T23:00:00.000000Z"),
+        ("2026-11-22T23:59:59Z", "2026-11-23T23:00:00.000000Z"),
+        ("2026-11-23T00:00:00Z", "2026-11-24T07:00:00.000000Z"),
+    ],
+)
+def test_a_daily_bill_is_final_at_seven_in_the_later_zone(ended: str, final: str) -> None:
+    """The zone is not stated: at 16:00 UTC the provider's own next day has begun."""
+    assert final == utc_text(Settling(usual_s=600).final_ns(utc_ns(ended)))
+
+
+def test_books_are_final_some_time_after_the_last_end() -> None:
+    """Open attempts have no end to wait from."""
+    last = utc_ns("2026-11-22T11:02:10Z")
+    assert last == final_ns([piece("a"), piece("b", began=20, ended=30), piece("c", ended=None)], SETTLING)
+    assert None is final_ns([piece("c", ended=None)], SETTLING)
+
+
+def test_a_window_decides_up_to_the_last_end_inside() -> None:
+    """Doubts inside reach as far, but are not decided."""
+    inside = [piece("a", ended=30), doubt("b", ended=40), piece("c", began=-5, ended=35)]
+    assert (OPENED_INDEX + 41, frozenset({"a"})) == decided(place(inside, edges(), SETTLING), edges())
+
+
+def test_an_attempt_at_the_edge_that_ended_first_cuts_the_window_short() -> None:
+    """Indexes alone find a verdict's attempts, so no attempt at the edge may stand among them."""
+    late = piece("late", ended=995)
+    pieces = [
+        piece("a", ended=30),
+        msgspec.structs.replace(late, end_index=OPENED_INDEX + 50),
+        piece("c", ended=60),
+    ]
+    assert (OPENED_INDEX + 31, frozenset({"a"})) == decided(place(pieces, edges(), SETTLING), edges())
+
+
+def test_a_window_with_nothing_but_edges_decides_nothing() -> None:
+    """And one where nothing ended reaches to its closing reading."""
+    assert (OPENED_INDEX, frozenset()) == decided(place([piece("a", ended=995)], edges(), SETTLING), edges())
+    assert (CLOSED_INDEX, frozenset()) == decided(place([], edges(), SETTLING), edges())
+
+
+def test_an_attempt_before_the_window_may_be_billed_late_until_its_books_are_final() -> None:
+    """It is outside all the same: usually it was billed long ago."""
+    pieces = [piece("old", began=-200, ended=-100), piece("late", began=-200, ended=-99)]
+    placed = place(pieces, edges(), SETTLING)
+    assert ((), (), ["late"]) == (placed.inside, placed.edge, [each.attempt_id for each in placed.late])

@@ -1,0 +1,356 @@
+"""Windows: each reason at its boundary, and what no history at random may lead to."""
+
+import random
+from collections import Counter
+from itertools import combinations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.core.books import ReadingEntry
+from service.core.money import PICO_PER_UNIT, decimal_text, pico
+from service.core.placing import Piece, Settling
+from service.core.window import RULE, Ends, Found, judge
+from service.core.words import ReadingOutcome, VerdictWord
+from tests.core.histories import STEP, History, history, read
+from tests.core.two_ends import (
+    CLOSED_INDEX,
+    CLOSED_S,
+    OPENED_INDEX,
+    SETTLING,
+    at,
+    balance,
+    doubt,
+    ends,
+    figure,
+    piece,
+    reading,
+    spent,
+)
+
+DAILY = Settling(usual_s=10)
+OUT = {"output_tokens": 1000}
+CALL = piece("a", "1")
+
+
+def money(before: str, after: str, *, second: float = CLOSED_S, shared_with: tuple[str, ...] = ()) -> Ends:
+    """Make a window of a balance."""
+    return ends(balance(before), balance(after), second=second, shared_with=shared_with)
+
+
+def spend(
+    moved: str,
+    *beside: tuple[ReadingEntry, ReadingEntry],
+    second: float = CLOSED_S,
+    shared_with: tuple[str, ...] = (),
+) -> Ends:
+    """Make a window of a spend counter, with other counters beside it."""
+    opening, closing = ([each[place] for each in beside] for place in (0, 1))
+    after = spent(decimal_text(pico("1") + pico(moved)))
+    return ends(spent("1"), *opening, after, *closing, second=second, shared_with=shared_with)
+
+
+def tokens(before: str, after: str) -> tuple[ReadingEntry, ReadingEntry]:
+    """Make both readings of packages."""
+    first, second = (
+        reading("packages", figure("package_tokens", each, "tokens", "1")) for each in (before, after)
+    )
+    return first, second
+
+
+def usage(output: int, requests: int = 1, since: str = "d") -> tuple[ReadingEntry, ReadingEntry]:
+    """Make both readings of the provider's own counts."""
+    first, second = (
+        reading(
+            "credit_usage",
+            figure("output_tokens", str(count), "tokens", "1", begun),
+            figure("requests", str(asked), "requests", "1", begun),
+        )
+        for count, asked, begun in ((0, 0, "d"), (output, requests, since))
+    )
+    return first, second
+
+
+def quota(before: str, after: str, *, name: str = "credits_5h", unit: str = "credits", since: str = "d") -> Ends:
+    """Make a window of a plan."""
+    first = reading("quota", figure(name, before, unit, "1", "d"))
+    return ends(first, reading("quota", figure(name, after, unit, "1", since)))
+
+
+METERED = piece("a", "1", classes=OUT)
+LATE = piece("a", "1", began=900, ended=950)
+PACKED = tokens("5000", "4000")
+CASES: list[tuple[str, Ends, list[Piece], Settling, str | None]] = [
+    ("balance", money("5", "4"), [CALL], SETTLING, "P1"),
+    ("spend counter", spend("1"), [CALL], SETTLING, "P1"),
+    ("plan", quota("100", "200"), [piece("a", "100")], SETTLING, "P2"),
+    ("package", spend("0", PACKED), [METERED], SETTLING, "P3"),
+    ("package alone", ends(*PACKED), [METERED], SETTLING, "P3"),
+    ("package, and money too small to see", money("5", "5"), [piece("a", "0.00001")], SETTLING, "U12"),
+    ("short and final", money("5", "4.5"), [CALL], SETTLING, "M2"),
+    ("short and not final", money("5", "4.5", second=130), [CALL], SETTLING, "U2"),
+    ("short just final", money("5", "4.5", second=130.001), [CALL], SETTLING, "M2"),
+    ("short until the daily bill", money("5", "4.5"), [CALL], DAILY, "U2"),
+    ("short after the daily bill", money("5", "4.5", second=20 * 3600 + 1), [CALL], DAILY, "M2"),
+    ("nothing moved, and final", spend("0"), [CALL], SETTLING, "M2"),
+    ("short by what may be paid in", money("5", "4.5"), [piece("a", "2.5")], SETTLING, "U13"),
+    ("paid in", money("5", "9"), [CALL], SETTLING, "U13"),
+    ("short beside a package at rest", spend("0", tokens("5", "5")), [METERED], SETTLING, "U15"),
+    (
+        "short beside a package that moved otherwise",
+        spend("0", tokens("5000", "4900")),
+        [METERED],
+        SETTLING,
+        "U15",
+    ),
+    ("charged although a package is there", spend("1", tokens("5", "5")), [METERED], SETTLING, "P1"),
+    ("charged while a package moved", spend("1", PACKED), [METERED], SETTLING, "P1"),
+    ("a package moved and nobody called", ends(*PACKED), [], SETTLING, "U3"),
+    ("a package moved beside money and nobody called", spend("0", PACKED), [], SETTLING, "U3"),
+    ("a package moved less", ends(*tokens("5000", "4500")), [METERED], SETTLING, "U15"),
+    ("more than ours", money("5", "3.5"), [CALL], SETTLING, "U3"),
+    ("more, and nobody called", money("5", "4.9"), [], SETTLING, "U3"),
+    ("more, and paid in", ends(balance("5", voucher="2", cash="3"), balance("8", cash="8")), [], SETTLING, "U3"),
+    ("within the steps, and nobody called", money("5", "4.99998"), [], SETTLING, None),
+    ("nothing at all", money("5", "5"), [], SETTLING, None),
+    ("free calls only", money("5", "5"), [piece("a", "0")], SETTLING, None),
+    ("only at the edge", money("5", "4.5"), [piece("a", ended=999)], SETTLING, "U3"),
+    ("only at the edge, explained", money("5", "4.95"), [piece("a", ended=999)], SETTLING, None),
+    ("too small", money("5", "4.9999"), [piece("a", "0.0001")], SETTLING, "U12"),
+    ("blurred by the edge", money("5", "4"), [CALL, piece("b", ended=999)], SETTLING, "U12"),
+    ("hardly blurred by the edge", money("5", "4"), [CALL, piece("b", "0.04", ended=999)], SETTLING, "P1"),
+    ("blurred by an open attempt", money("5", "4"), [CALL, doubt("b", ended=None)], SETTLING, "U12"),
+    ("blurred by no price", spend("1.5"), [CALL, piece("b", "0", most=None)], SETTLING, "U12"),
+    ("short beside no price", spend("0.5"), [CALL, piece("b", "0", most=None)], SETTLING, "M2"),
+    ("a coarse plan", quota("100", "110"), [piece("a", "10")], SETTLING, "U8"),
+    ("a blurred plan", quota("100", "200"), [piece("a", "100"), piece("b", "50", ended=999)], SETTLING, "U12"),
+    ("a plan in percent", quota("1", "1", name="percent_5h", unit="percent"), [CALL], SETTLING, "U8"),
+    ("a plan that began anew", quota("9", "1", since="e"), [CALL], SETTLING, "U12"),
+    ("a plan that began anew, uncalled", quota("9", "1", since="e"), [], SETTLING, None),
+    ("nothing that tells", ends(*usage(1000)), [CALL], SETTLING, None),
+    ("counters of two kinds", ends(spent("1"), balance("5")), [CALL], SETTLING, None),
+    ("nothing read", ends(balance("5", outcome=ReadingOutcome.REFUSED), balance("4")), [CALL], SETTLING, None),
+    ("fewer tokens", spend("1", usage(900)), [METERED], SETTLING, "M7"),
+    ("fewer tokens, money more", spend("2", usage(900)), [METERED], SETTLING, "M7"),
+    ("other tokens, as many requests", spend("1", usage(1100)), [METERED], SETTLING, "M7"),
+    ("more tokens, more requests", spend("1", usage(1100, 2)), [METERED], SETTLING, "P1"),
+    ("fewer tokens, not final", spend("1", usage(900), second=120), [METERED], SETTLING, "U2"),
+    ("fewer tokens, more money, not final", spend("2", usage(900), second=120), [METERED], SETTLING, "U3"),
+    ("fewer tokens beside an edge", spend("1", usage(900)), [METERED, piece("b", "0", ended=999)], SETTLING, "P1"),
+    ("fewer tokens, shared", spend("1", usage(900), shared_with=("v",)), [METERED], SETTLING, "P1"),
+    ("fewer tokens of another day", spend("1", usage(900, since="e")), [METERED], SETTLING, "P1"),
+    ("same tokens, more money", spend("2", usage(1000)), [METERED], SETTLING, "M9"),
+    ("same tokens, more money, not final", spend("2", usage(1000), second=120), [METERED], SETTLING, "U3"),
+    ("same tokens, less money", spend("0.5", usage(1000)), [METERED], SETTLING, "M2"),
+]
+
+
+@pytest.mark.parametrize(("said", "window", "pieces", "settling", "code"), CASES, ids=[each[0] for each in CASES])
+def test_a_window_has_one_reason(
+    said: str, window: Ends, pieces: list[Piece], settling: Settling, code: str | None
+) -> None:
+    """And its word follows from the reason's letter."""
+    assert said
+    found = judge(window, pieces, settling)
+    assert code == (None if found is None else found.verdict.code)
+    letters = {"P": VerdictWord.PROVEN, "U": VerdictWord.UNVERIFIED, "M": VerdictWord.MISMATCH}
+    assert found is None or letters[found.verdict.code[0]] is found.verdict.word
+
+
+def _judged(window: Ends, *pieces: Piece, settling: Settling = SETTLING) -> Found:
+    found = judge(window, pieces, settling)
+    assert found is not None
+    return found
+
+
+def test_a_verdict_tells_what_it_decides_and_from_what() -> None:
+    """The readings at its ends, the attempts between them, both sides, and the version of the rule."""
+    found = _judged(money("5", "3.9", shared_with=("v",)), CALL, piece("b", "0.1", ended=40), piece("c", began=-9))
+    verdict = found.verdict
+    assert (RULE, "kimi", "w", ("v",)) == (verdict.rule, verdict.provider, verdict.wallet, verdict.shared_with)
+    assert (OPENED_INDEX, OPENED_INDEX + 41) == (verdict.after, verdict.until)
+    assert (OPENED_INDEX, CLOSED_INDEX) == (verdict.opened, verdict.closed)
+    assert frozenset({"a", "b"}) == found.decided
+    assert verdict.sums is not None
+    assert ("5", "3.9", "1.1", "1.1", 2) == (
+        verdict.sums.opening,
+        verdict.sums.closing,
+        verdict.sums.moved,
+        verdict.sums.surely,
+        verdict.sums.attempts,
+    )
+    assert verdict.sentence.endswith("Calls of other wallets of the same account are counted in.")
+
+
+def test_a_short_window_is_due_when_the_books_are_final() -> None:
+    """A doubt that readings may resolve is, too; the last word is not."""
+    assert at(130) == _judged(money("5", "4.5", second=60), CALL).verdict.due_at
+    assert at(150) == _judged(money("5", "4", second=60), CALL, doubt("b", ended=50)).verdict.due_at
+    assert at(130) == _judged(spend("2", usage(1000), second=60), METERED).verdict.due_at
+    assert None is _judged(money("5", "4.5"), CALL).verdict.due_at
+
+
+def test_tokens_of_both_sides_are_written_down_even_where_they_cannot_be_compared() -> None:
+    """Here an attempt at the edge forbids it."""
+    found = _judged(spend("1", usage(900)), METERED, piece("b", "0.01", ended=999))
+    assert found.verdict.sums is not None
+    assert [("output", 1000, 900)] == [(each.name, each.ours, each.theirs) for each in found.verdict.sums.classes]
+
+
+A, B = doubt("b", "0.5", "0.1"), doubt("c", "3", "1", ended=40)
+RESOLVED: list[tuple[str, Ends, list[Piece], str, dict[str, str], str]] = [
+    (
+        "none was billed",
+        money("5", "4"),
+        [CALL, A],
+        "P1",
+        {"b": "0"},
+        "That leaves nothing for any attempt in doubt.",
+    ),
+    ("one was", money("5", "3.7"), [CALL, A], "U12", {"b": "0.3"}, "The rest fits only one attempt in doubt."),
+    (
+        "both were",
+        spend("4.3"),
+        [CALL, A, B],
+        "U12",
+        {},
+        "The rest fits only one set of attempts in doubt.",
+    ),
+    ("a payment may hide", money("9", "8"), [CALL, A, B], "U12", {}, "too blurred to tell."),
+    ("beside an edge", spend("1"), [CALL, A, piece("d", ended=999)], "U12", {}, "too blurred to tell."),
+    ("beside a package", spend("1", tokens("5", "5")), [CALL, A], "U12", {}, "too blurred to tell."),
+    ("beside no price", spend("1"), [CALL, A, piece("d", "0", most=None)], "U12", {}, "too blurred to tell."),
+    ("not final", spend("1", second=120), [CALL, A], "U12", {}, "too blurred to tell."),
+    ("what no doubt explains", spend("1.05"), [CALL, A], "U12", {}, "too blurred to tell."),
+    (
+        "an amount stated by hand",
+        spend("1.3"),
+        [CALL, doubt("b", "0.3", least=pico("0.3"))],
+        "U12",
+        {},
+        "to tell.",
+    ),
+    ("a doubt alone", spend("0"), [A], "U12", {"b": "0"}, "That leaves nothing for any attempt in doubt."),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "window", "pieces", "code", "amounts", "last"), RESOLVED, ids=[each[0] for each in RESOLVED]
+)
+def test_doubts_are_resolved_only_where_nothing_else_explains_the_rest(
+    said: str, window: Ends, pieces: list[Piece], code: str, amounts: dict[str, str], last: str
+) -> None:
+    """One that was not billed blurs nothing; one that was still does: its amount is the movement's own rest."""
+    assert said
+    found = _judged(window, *pieces)
+    assert {name: pico(amount) for name, amount in amounts.items()} == found.resolved
+    assert code == found.verdict.code
+    assert found.verdict.sentence.endswith(last)
+
+
+def test_a_simulated_wallet_says_so() -> None:
+    """In the entry and first in the sentence."""
+    window = ends(balance("5", simulated=True), balance("4", simulated=True), simulated=True)
+    verdict = _judged(window, CALL).verdict
+    assert verdict.simulated
+    assert verdict.sentence.startswith("SIMULATED: Between ")
+
+
+SEEDS = st.integers(0, 2**32)
+THOUSAND = settings(max_examples=1000)
+
+
+def windows(made: History) -> list[tuple[int, int, Ends, list[Piece]]]:
+    """Give every window between two readings that do not overlap, with the attempts known by its end."""
+    return [
+        (
+            first,
+            last,
+            msgspec.structs.replace(
+                money("1", "1"), opening=(made.readings[first],), closing=(made.readings[last],)
+            ),
+            made.pieces(made.asked[last] + 0.5),
+        )
+        for first, last in combinations(range(len(made.asked)), 2)
+        if made.asked[first] + 0.5 < made.asked[last]
+    ]
+
+
+@THOUSAND
+@given(SEEDS)
+def test_an_honest_history_is_never_a_mismatch(seed: int) -> None:
+    """Nor does anybody else spend in it, and every doubt that is resolved cost what is said."""
+    made = history(seed)
+    billed = {call.name: call.cost if call.billed else 0 for call in made.calls}
+    for first, last, window, pieces in windows(made):
+        found = judge(window, pieces, SETTLING)
+        if found is None:
+            continue
+        assert found.verdict.word is not VerdictWord.MISMATCH, found.verdict.sentence
+        assert "U3" != found.verdict.code, found.verdict.sentence
+        tolerance = (2 + len(pieces)) * STEP[made.counter]
+        for name, amount in found.resolved.items():
+            assert abs(billed[name] - amount) <= tolerance, (first, last, name)
+
+
+@THOUSAND
+@given(SEEDS)
+def test_bills_that_come_later_than_usual_are_no_mismatch(seed: int) -> None:
+    """As late as the books may follow at all."""
+    for _, _, window, pieces in windows(history(seed, late=True)):
+        found = judge(window, pieces, SETTLING)
+        assert found is None or found.verdict.word is not VerdictWord.MISMATCH, found.verdict.sentence
+
+
+def corrupted(seed: int) -> tuple[History, History]:
+    """Make an honest history and one that charges otherwise, or holds calls that we do not know."""
+    rng = random.Random(seed)  # noqa: S311 - a test's chances are to be repeated
+    honest, false = (history(seed, doubts=False, payments=False) for _ in range(2))
+    way = rng.choice(("factor", "phantom", "uncounted"))
+    if way == "factor":
+        factor = rng.choice((0, 5, 8, 12, 20))
+        false.charged = [(second, amount * factor // 10) for second, amount in false.charged]
+    elif way == "phantom":
+        false.charged += [
+            (rng.uniform(0, 1000), rng.randrange(1, PICO_PER_UNIT)) for _ in range(rng.randrange(1, 4))
+        ]
+    elif false.calls:
+        gone = rng.choice(false.calls)
+        gone.hidden = True
+        honest.charged = [each for each in honest.charged if each[0] != gone.billed_at]
+    for made in (honest, false):
+        made.readings, made.truths = [], []
+        read(made, random.Random(seed))  # noqa: S311 - both are read at the same moments
+    return honest, false
+
+
+@THOUSAND
+@given(SEEDS)
+def test_a_dishonest_history_is_never_proven(seed: int) -> None:
+    """Where the books differ from what is right by more than the tolerance and a twentieth."""
+    honest, false = corrupted(seed)
+    for first, last, window, pieces in windows(false):
+        right, moved = (made.truths[last] - made.truths[first] for made in (honest, false))
+        tolerance = (2 + len(pieces)) * STEP[false.counter]
+        if abs(moved - right) > tolerance + max(moved, right) // 20:
+            found = judge(window, pieces, SETTLING)
+            assert found is None or found.verdict.word is not VerdictWord.PROVEN, found.verdict.sentence
+
+
+def test_histories_at_random_reach_every_reason_that_they_should() -> None:
+    """So the thousands above are no empty claim."""
+    honest, false, resolved = Counter[str](), Counter[str](), Counter[bool]()
+    for seed in range(400):
+        for _, _, window, pieces in windows(history(seed)):
+            found = judge(window, pieces, SETTLING)
+            honest.update([found.verdict.code] if found else [])
+            resolved.update(amount > 0 for amount in (found.resolved.values() if found else ()))
+        for _, _, window, pieces in windows(corrupted(seed)[1]):
+            found = judge(window, pieces, SETTLING)
+            false.update([found.verdict.code] if found else [])
+    assert {"P1", "U12", "U13"} <= {code for code, count in honest.items() if count >= 10}
+    assert {"U3", "M2"} <= {code for code, count in false.items() if count >= 10}
+    assert resolved[True] >= 5
+    assert resolved[False] >= 5
