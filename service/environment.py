@@ -3,10 +3,8 @@
 An empty variable counts as not set, as compose files leave them. Nothing that is said here shows a secret.
 """
 
-import difflib
 import re
 import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -26,15 +24,14 @@ from service.settings import (
     Settings,
     WalletSource,
 )
+from service.settings_file import ConfigFile, expanded, nearest, read_text, shown
 
 CONFIG_VARIABLE = "EXAI_CONFIG"
 STORE_VARIABLE = "EXAI_STORE"
 _STORE_SCHEME = "sqlite:///"
 _FILE = "_FILE"
-_FILE_BYTES_MAX = 1 << 20
-_SHOWN_CHARS_MAX = 80
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "array": "a list"}
-_WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file", "zone")
+_WALLET_KEYS = ("name", "provider", "base_url", "key_env", "key_file", "plan", "zone")
 _BUDGET_EXAMPLE = (
     'Write it like name = "daily", limit = ["5 USD", "100000 tokens"], period = "day", each = ["client"].'
 )
@@ -55,47 +52,6 @@ class _Said(msgspec.Struct, frozen=True):
     value: Any
     text: bool
     folder: Path
-
-
-class _ConfigFile:
-    """`exai.toml`, parsed, and able to tell on which line a key stands."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.folder = path.parent if path else Path()
-        self.path = path
-        self._text = _read("the configuration", path) if path else ""
-        try:
-            self.values: dict[str, Any] = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{path} is no TOML: {error}", remedy="Repair the line that it names.") from error
-
-    def tables(self, name: str) -> list[Mapping[str, Any]]:
-        """Give every `[[name]]`.
-
-        Raises:
-            SettingsError: there is something else of this name.
-        """
-        found = self.values.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
-            raise SettingsError(f"{self.place(name)}: {name} is no table", remedy=f"Begin each with [[{name}]].")
-        return found
-
-    def place(self, key: str, nth: int | None = None, *, of: str = "wallet") -> str:
-        """Say the file and, if it can be found, the line of a key: at the top, or in the nth `[[of]]`."""
-        line = self._line(key, nth, of)
-        return f"{self.path} line {line}" if line else str(self.path)
-
-    def _line(self, key: str, nth: int | None, of: str) -> int | None:
-        table: int | str | None = None
-        count = 0
-        for number, line in enumerate(self._text.splitlines(), 1):
-            if header := re.match(r"\s*\[\[?\s*[\"']?([^\]\"'.\s]+)", line):
-                table, count = (count, count + 1) if header[1] == of else (header[1], count)
-                if header[1] == key and nth in (None, table):
-                    return number
-            elif table == nth and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-                return number
-        return None
 
 
 def load(
@@ -119,7 +75,7 @@ def load(
         SettingsError: a value is wrong, unknown, contradicts another one, or cannot be read.
     """
     environ = {name: value for name, value in environ.items() if value.strip()}
-    file = _ConfigFile(_config_path(environ, toml_path))
+    file = ConfigFile(_config_path(environ, toml_path))
     _check_keys(file)
     return _Sources(environ, file, arguments, tuple(providers)).loaded(keys_needed=keys_needed)
 
@@ -128,12 +84,12 @@ def _config_path(environ: Mapping[str, str], named: Path | None) -> Path | None:
     if named is None and CONFIG_VARIABLE in environ:
         named = Path(environ[CONFIG_VARIABLE])
     if named is not None:
-        return _expanded(named, environ)
+        return expanded(named, environ)
     usual = Path("exai.toml")
     return usual if usual.exists() else None
 
 
-def _check_keys(file: _ConfigFile) -> None:
+def _check_keys(file: ConfigFile) -> None:
     secrets = {option.name for option in OPTIONS if option.secret}
     known = [option.name + "_file" if option.secret else option.name for option in OPTIONS]
     for key in file.values:
@@ -143,7 +99,7 @@ def _check_keys(file: _ConfigFile) -> None:
                 remedy=f'Put it into a file of its own and write {key}_file = "PATH".',
             )
         if key not in (*known, "store", "wallet", "budget"):
-            raise SettingsError(f"{file.place(key)}: unknown key {key!r}", remedy=_nearest(key, known))
+            raise SettingsError(f"{file.place(key)}: unknown key {key!r}", remedy=nearest(key, known))
 
 
 class _Sources:
@@ -152,7 +108,7 @@ class _Sources:
     def __init__(
         self,
         environ: Mapping[str, str],
-        file: _ConfigFile,
+        file: ConfigFile,
         arguments: Mapping[str, object],
         providers: tuple[KeyNames, ...],
     ) -> None:
@@ -212,10 +168,10 @@ class _Sources:
             taken: object = msgspec.convert(value, option.limits, strict=not said.text, dec_hook=_path)
         except msgspec.ValidationError as error:
             raise SettingsError(
-                f"{said.where} is {_shown(said.value)}: {_expected(option, error)}",
+                f"{said.where} is {shown(said.value)}: {_expected(option, error)}",
                 remedy=f"{option.name}: {option.sentence}",
             ) from error
-        return said.folder / _expanded(taken, self._environ) if isinstance(taken, Path) else taken
+        return said.folder / expanded(taken, self._environ) if isinstance(taken, Path) else taken
 
     def _data_dir(self, given: Path | None) -> Path:
         """Choose the folder of the ledger; `store` is another way to say it."""
@@ -224,7 +180,7 @@ class _Sources:
         where = STORE_VARIABLE if STORE_VARIABLE in environ else f"{file.place('store')}: store"
         if store is None:
             home = environ.get("XDG_DATA_HOME") or "~/.local/share"
-            return given or _expanded(Path(home), environ) / "exai"
+            return given or expanded(Path(home), environ) / "exai"
         if given is not None:
             raise SettingsError(
                 f"{where} and data_dir are both set", remedy="Keep one: they name the same folder."
@@ -232,11 +188,11 @@ class _Sources:
         path = store.removeprefix(_STORE_SCHEME) if isinstance(store, str) else ""
         if not path or path == store:
             raise SettingsError(
-                f"{where} is {_shown(store)}; only {_STORE_SCHEME}FOLDER is known",
+                f"{where} is {shown(store)}; only {_STORE_SCHEME}FOLDER is known",
                 remedy="Write sqlite:////absolute/folder or sqlite:///relative/folder, or set EXAI_DATA_DIR.",
             )
         folder = Path() if STORE_VARIABLE in environ else file.folder
-        return folder / _expanded(Path(path), environ)
+        return folder / expanded(Path(path), environ)
 
     def _secret_option(self, option: Option) -> Secret | None:
         if self._arguments.get(option.name) is not None:
@@ -265,10 +221,10 @@ class _Sources:
     def _secret_file(self, where: str, named: object, folder: Path) -> Secret:
         if not isinstance(named, str) or not named:
             raise SettingsError(
-                f"{where} is {_shown(named)}: expected a path", remedy="Name the file of the secret."
+                f"{where} is {shown(named)}: expected a path", remedy="Name the file of the secret."
             )
-        path = folder / _expanded(Path(named), self._environ)
-        text = _read(where, path).rstrip("\r\n")
+        path = folder / expanded(Path(named), self._environ)
+        text = read_text(where, path).rstrip("\r\n")
         if not text:
             raise SettingsError(f"{where}: {path} is empty", remedy="Write the secret into it.")
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -307,7 +263,7 @@ class _Sources:
             key = found
         else:
             raise SettingsError(f"{where}: {table['key_env']} is not set", remedy="Set it, or remove the wallet.")
-        said = {name: table.get(name) for name in ("name", "base_url")}
+        said = {name: table.get(name) for name in ("name", "base_url", "plan")}
         return WalletSource(**said, provider=table["provider"], zone=table.get("zone", "UTC"), key=key)
 
     def _check_wallet(self, table: Mapping[str, Any], place: int) -> None:
@@ -315,11 +271,11 @@ class _Sources:
             where = self._file.place(name, place)
             if name not in _WALLET_KEYS:
                 raise SettingsError(
-                    f"{where}: unknown key {name!r} of a wallet", remedy=_nearest(name, _WALLET_KEYS)
+                    f"{where}: unknown key {name!r} of a wallet", remedy=nearest(name, _WALLET_KEYS)
                 )
             if not isinstance(value, str) or not value:
                 raise SettingsError(
-                    f"{where}: {name} is {_shown(value)}: expected text", remedy="Put it in quotes."
+                    f"{where}: {name} is {shown(value)}: expected text", remedy="Put it in quotes."
                 )
 
     def _budget(self, table: Mapping[str, Any], nth: int) -> BudgetSource:
@@ -329,12 +285,12 @@ class _Sources:
         for key, value in table.items():
             at = self._file.place(key, nth, of="budget")
             if key not in _BUDGET_KEYS:
-                raise SettingsError(f"{at}: unknown key {key!r} of a budget", remedy=_nearest(key, _BUDGET_KEYS))
+                raise SettingsError(f"{at}: unknown key {key!r} of a budget", remedy=nearest(key, _BUDGET_KEYS))
             try:
                 said = [value] if key == "limit" and isinstance(value, str) else value
                 values[key] = msgspec.convert(said, _BUDGET_KEYS[key])
             except msgspec.ValidationError as error:
-                raise SettingsError(f"{at}: {key} is {_shown(value)}", remedy=_BUDGET_EXAMPLE) from error
+                raise SettingsError(f"{at}: {key} is {shown(value)}", remedy=_BUDGET_EXAMPLE) from error
         for key in ("name", "limit", "period"):
             if key not in values:
                 raise SettingsError(f"{where}: the budget has no {key}", remedy=_BUDGET_EXAMPLE)
@@ -350,7 +306,7 @@ class _Sources:
             if name in INSTEAD:
                 self._warnings.append(f"{name} has no meaning here: {INSTEAD[name]}")
             elif name.startswith(VARIABLE_PREFIX) and name not in known:
-                self._warnings.append(f"{name} is no setting. {_nearest(name, sorted(known))}")
+                self._warnings.append(f"{name} is no setting. {nearest(name, sorted(known))}")
 
 
 def _path(kind: type, value: object) -> object:
@@ -365,36 +321,3 @@ def _expected(option: Option, error: msgspec.ValidationError) -> str:
         return f"expected {' or '.join(get_args(option.kind))}"
     rule = str(error).replace("`", "").replace(" | null", "").partition(", got ")[0]
     return re.sub(r"\b(int|float|bool|str|array)\b", lambda found: _KINDS[found[0]], rule[:1].lower() + rule[1:])
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, tuple(known), n=1)
-    return f"Did you mean {close[0]}?" if close else "The README's table lists what there is."
-
-
-def _expanded(path: Path, environ: Mapping[str, str]) -> Path:
-    """Put the home folder of this environment in place of a leading `~`."""
-    if path.parts[:1] != ("~",):
-        return path
-    return Path(environ.get("HOME") or Path.home(), *path.parts[1:])
-
-
-def _read(where: str, path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_FILE_BYTES_MAX + 1)
-        if len(content) > _FILE_BYTES_MAX:
-            raise SettingsError(f"{where}: {path} is too long", remedy="Name the right file.")
-        return content.decode()
-    except OSError as error:
-        raise SettingsError(
-            f"{where}: {path} cannot be read: {error.strerror}", remedy="Check its name and rights."
-        ) from error
-    except UnicodeDecodeError:  # its text holds the file's content
-        raise SettingsError(f"{where}: {path} is no UTF-8 text", remedy="Name the right file.") from None
-
-
-def _shown(value: object) -> str:
-    """Show a value in an error: short, and without the user part of a URL."""
-    text = re.sub(r"//[^/@\s]*@", "//…@", repr(value))
-    return text if len(text) <= _SHOWN_CHARS_MAX else text[: _SHOWN_CHARS_MAX - 1] + "…"

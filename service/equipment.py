@@ -29,7 +29,8 @@ def load_providers() -> dict[str, Provider]:
         PlugError: a provider's file is malformed.
     """
     members = ("title", "key_variables", "base_url_variable", "base_url", "prepare", "reader", "refusal")
-    return plugs.load(providers, "PROVIDER", *members)
+    own = ("hosts", "plan", "counters")
+    return plugs.load(providers, "PROVIDER", *members, *own)
 
 
 def load_tools() -> dict[str, Tool]:
@@ -57,7 +58,14 @@ def open_wallets(settings: Settings, known: Mapping[str, Provider]) -> tuple[Wal
         except InvalidArgumentsError as error:
             raise SettingsError(f"the wallet of {provider.title}: {error}", remedy=error.remedy) from error
         try:
-            made = wallet(provider, named.key.reveal(), base_url=base_url, name=named.name, zone=named.zone)
+            made = wallet(
+                provider,
+                named.key.reveal(),
+                base_url=base_url,
+                name=named.name,
+                zone=named.zone,
+                plan=named.plan,
+            )
         except WalletError as error:
             raise SettingsError(
                 f"the wallet of {provider.title}: {error}",

@@ -53,6 +53,7 @@ class WalletSource(msgspec.Struct, frozen=True, kw_only=True):
         name: None if it has none of its own.
         base_url: None if the provider's own one holds.
         zone: IANA name; whose days and months its budgets mean.
+        plan: the plan that pays, `none` for no plan; None if the base URL tells.
     """
 
     provider: str
@@ -60,6 +61,7 @@ class WalletSource(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     base_url: str | None = None
     zone: str = "UTC"
+    plan: str | None = None
 
     @property
     def simulated(self) -> bool:
@@ -177,6 +179,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 8
     connections_max: Annotated[Count, Meta(description="Most open connections.")] = 1000
     grace_s: Annotated[Seconds, Meta(description="How long a stop waits for calls in flight.")] = 30.0
+    readings: Annotated[
+        bool, Meta(description="Reads the providers' own balances and counters, which costs nothing.")
+    ] = True
+    reading_interval_s: Annotated[Seconds, Meta(description="Time between readings while calls are made.")] = 300.0
+    reading_idle_s: Annotated[Seconds, Meta(description="Time between readings while none are made.")] = 3600.0
+    settling_s: Annotated[
+        Seconds | None,
+        Meta(
+            description="How long a call may take to show in a provider's books.",
+            extra={"default": "what the provider usually takes"},
+        ),
+    ] = None
+    verify_signatures: Annotated[
+        bool, Meta(description="Asks Kimi whether the signatures of its answers are its own.")
+    ] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe event that is logged.")
     ] = "info"

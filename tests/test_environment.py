@@ -130,7 +130,8 @@ def sample(name: str) -> str:
         "log_format": "json",
         "attempts_max": "3",
     }
-    return words.get(name, "true" if name in {"simulate", "container"} else "2000")
+    switches = {"simulate", "container", "readings", "verify_signatures"}
+    return words.get(name, "true" if name in switches else "2000")
 
 
 def test_paths_in_the_file_are_relative_to_it(loading: Loading, tmp_path: Path) -> None:
@@ -167,8 +168,8 @@ def test_paths_in_the_file_are_relative_to_it(loading: Loading, tmp_path: Path) 
         ({}, "wallet = 1", "exai.toml line 1: wallet is no table"),
         (
             {"A": KEY},
-            '[[wallet]]\nprovider = "kimi"\nkey_env = "A"\n[[wallet]]\nplan = "x"',
-            "exai.toml line 5: unknown key 'plan' of a wallet",
+            '[[wallet]]\nprovider = "kimi"\nkey_env = "A"\n[[wallet]]\nplans = "x"',
+            "exai.toml line 5: unknown key 'plans' of a wallet Did you mean plan?",
         ),
         ({}, "[[wallet]]\nprovider = 1", "exai.toml line 2: provider is 1: expected text"),
         ({}, '[[wallet]]\nprovider = "openai"', "has the provider 'openai' Known are: kimi, glm."),
@@ -260,6 +261,7 @@ def test_wallets_come_from_the_environment_and_the_file(loading: Loading, tmp_pa
     [[wallet]]
     name = "home"
     provider = "glm"
+    plan = "coding"
     key_env = "ZAI_API_KEY"
     """
     environ = {"MOONSHOT_API_KEY": KEY, "KIMI_BASE_URL": "https://k.example/v1", "ZAI_API_KEY": "sk-glm"}
@@ -273,7 +275,7 @@ def test_wallets_come_from_the_environment_and_the_file(loading: Loading, tmp_pa
             base_url="https://api.moonshot.cn/v1",
             zone="Asia/Shanghai",
         ),
-        WalletSource(provider="glm", key=Secret("sk-glm"), name="home"),
+        WalletSource(provider="glm", key=Secret("sk-glm"), name="home", plan="coding"),
     ) == wallets
 
 

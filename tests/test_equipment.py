@@ -44,6 +44,15 @@ def test_a_wallet_of_no_zone() -> None:
     assert "IANA" in caught.value.remedy
 
 
+def test_a_wallet_keeps_its_plan() -> None:
+    """What the operator says precedes what the base URL tells."""
+    plan = WalletSource(provider="glm", key=Secret("sk-a"), base_url="https://api.z.ai/api/coding/paas/v4")
+    none = WalletSource(provider="glm", key=Secret("sk-b"), base_url=plan.base_url, plan="none")
+    assert [("coding", True), (None, True)] == [(one.plan, one.own_host) for one in opened(plan, none)]
+    with pytest.raises(SettingsError, match="expected a word like coding"):
+        opened(WalletSource(provider="kimi", key=Secret("sk-b"), plan="My plan"))
+
+
 def test_a_budget_of_the_file() -> None:
     """Its words are the terms that a command would set."""
     expected = BudgetTerms(

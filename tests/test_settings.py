@@ -132,5 +132,6 @@ def test_the_table_names_every_field_and_every_key() -> None:
 def test_an_option_knows_its_plain_type() -> None:
     """A command line can tell switches from what takes a value."""
     kinds = {option.name: option.kind for option in OPTIONS}
-    assert {"simulate", "container"} == {name for name, kind in kinds.items() if kind is bool}
+    switches = {name for name, kind in kinds.items() if kind is bool}
+    assert {"simulate", "container", "readings", "verify_signatures"} == switches
     assert (int, float) == (kinds["port"], kinds["grace_s"])

@@ -15,7 +15,7 @@ from service.calling.routing import Route, Router
 from service.calling.wire import Wire
 from service.core import pricing
 from service.core.bounds import input_tokens_max
-from service.core.entries import IntentEntry, SettlementEntry
+from service.core.entries import IntentEntry, SettlementEntry, WorstCase
 from service.core.shapes import Ask, Clock, Completion
 from service.core.words import DoubtCause
 
@@ -96,11 +96,11 @@ class CallDesk:
             nonce=prepared.nonce,
             client_request_id=prepared.client_request_id,
             request=self._journal.committed(prepared.body),
-            worst_case=pricing.worst_case(
-                input_tokens_max(message.content for message in ask.messages), max_output_tokens, route.row
-            ),
+            worst_case=_worst_case(ask, route, max_output_tokens),
             price_version=counter.router.price_version,
             simulated=route.wallet.simulated,
+            own_host=route.wallet.own_host,
+            plan=route.wallet.plan,
         )
         return Attempting(
             wire=counter.wire,
@@ -125,6 +125,13 @@ class CallDesk:
             if not task.cancelled():
                 task.exception()  # seen: the cancellation is what the caller learns
             raise
+
+
+def _worst_case(ask: Ask, route: Route, max_output_tokens: int) -> WorstCase:
+    input_tokens = input_tokens_max(message.content for message in ask.messages)
+    if route.wallet.plan is not None:
+        return pricing.worst_case_of_plan(input_tokens, max_output_tokens, route.wallet.currency)
+    return pricing.worst_case(input_tokens, max_output_tokens, route.row)
 
 
 def _completion(route: Route, ended: Ended, settlement: SettlementEntry) -> Completion:

@@ -98,7 +98,7 @@ def _settled(seen: Outcome, usage: Usage, response: Commitment) -> SettlementEnt
         usage=usage,
         usage_raw=(answer.usage_raw or "").replace(_key(seen), MASK)[:_USAGE_CHARS_MAX],
         usage_flags=flags,
-        cost=pricing.cost(usage, row, seen.intent.price_version),
+        cost=pricing.cost(usage, row, seen.intent.price_version, plan=seen.intent.plan),
         model_reported=reported,
         model_known=reported is None or reported in names,
         finish_reason=_word(seen, answer.finish_reason),
@@ -106,6 +106,8 @@ def _settled(seen: Outcome, usage: Usage, response: Commitment) -> SettlementEnt
         response=response,
         signature=_signature(seen),
         timing=seen.timing,
+        text_bytes=len(answer.text.encode()),
+        reasoning_bytes=len(answer.reasoning.encode()),
     )
 
 
@@ -169,7 +171,7 @@ def _estimate(seen: Outcome) -> Estimate:
         reasoning_tokens=0,
     )
     row = seen.route.row if seen.intent.worst_case.amount is not None else None
-    cost = pricing.cost(usage, row, seen.intent.price_version)
+    cost = pricing.cost(usage, row, seen.intent.price_version, plan=seen.intent.plan)
     return Estimate(
         method=ESTIMATE_METHOD,
         input_tokens=usage.uncached_input_tokens,

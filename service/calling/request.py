@@ -49,15 +49,19 @@ def request_head(target: Target, key: str, prepared: Prepared) -> bytes:
     Raises:
         ValueError: a value is not ASCII, or would begin a line of its own. Its text shows no value.
     """
+    path = prepared.path if prepared.rooted else f"{target.path}{prepared.path}"
+    if not path.startswith("/") or " " in path:
+        raise ValueError("the request's path is none")
+    length = f"Content-Length: {len(prepared.body)}"
     lines = (
-        f"POST {target.path}{prepared.path} HTTP/1.1",
+        f"{prepared.method} {path} HTTP/1.1",
         f"Host: {target.shown}",
         f"User-Agent: {USER_AGENT}",
         "Accept: */*",
         "Accept-Encoding: identity",  # the bytes that are counted and hashed are the provider's own
         *(f"{name}: {value}" for name, value in prepared.headers),
         f"Authorization: Bearer {key}",
-        f"Content-Length: {len(prepared.body)}",
+        *((length,) if prepared.method == "POST" else ()),
     )
     head = "\r\n".join((*lines, "", ""))
     if not head.isascii() or head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:

@@ -24,7 +24,7 @@ class Router:
 
     Args:
         providers: by name.
-        wallets: in order of preference; the first of a provider serves it.
+        wallets: in order of preference; the first of a provider serves it, unless a request names another.
         prices: every known price.
     """
 
@@ -32,8 +32,10 @@ class Router:
         self._providers = dict(providers)
         self._prices = prices
         self._wallets: dict[str, Wallet] = {}
+        self._named: dict[str, Wallet] = {}
         for wallet in wallets:
             self._wallets.setdefault(wallet.provider, wallet)
+            self._named.setdefault(wallet.name, wallet)
 
     @property
     def price_version(self) -> str:
@@ -44,11 +46,13 @@ class Router:
         """Place a request.
 
         Raises:
-            NoWalletError: no key is configured for the provider that is meant.
+            NoWalletError: no key is configured for the provider that is meant, or no such wallet.
             UnknownModelError: no provider is known to offer the model.
         """
-        name = ask.provider or (self._owner(ask.model) if ask.model else next(iter(self._wallets), None))
-        wallet = self._wallets.get(name or "")
+        wallet = self._wanted(ask) if ask.wallet is not None else None
+        name = ask.provider if wallet is None else wallet.provider
+        name = name or (self._owner(ask.model) if ask.model else next(iter(self._wallets), None))
+        wallet = wallet or self._wallets.get(name or "")
         if name is None or wallet is None:
             raise self._no_wallet(name)
         provider = self._providers[name]
@@ -61,6 +65,18 @@ class Router:
             )
         row = self._prices.row(name, wallet.price_host, model, at_ns) if wallet.price_host else None
         return Route(provider=provider, wallet=wallet, model=model, row=row)
+
+    def _wanted(self, ask: Ask) -> Wallet:
+        """Find the wallet that a request names."""
+        wallet = self._named.get(ask.wallet or "")
+        if wallet is None or ask.provider not in (None, wallet.provider):
+            whose = "" if ask.provider is None else f" of {ask.provider}"
+            there = ", ".join(one.name for one in self._named.values() if ask.provider in (None, one.provider))
+            raise NoWalletError(
+                f"there is no wallet {ask.wallet!r}{whose}",
+                remedy=f"Name one of: {there or 'none is configured'}.",
+            )
+        return wallet
 
     def _owners(self, model: str) -> set[str]:
         """Name the providers whose price rows name a model."""

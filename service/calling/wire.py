@@ -98,8 +98,23 @@ class Wire:
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    async def exchange(self, wallet: Wallet, prepared: Prepared, watcher: Watcher) -> None:
+    async def exchange(
+        self,
+        wallet: Wallet,
+        prepared: Prepared,
+        watcher: Watcher,
+        *,
+        deadlines: Deadlines | None = None,
+        body_bytes_max: int | None = None,
+    ) -> None:
         """Send a request and give its answer to the watcher, to the last byte.
+
+        Args:
+            wallet: whose host and key.
+            prepared: what is sent.
+            watcher: told each milestone.
+            deadlines: the wire's own if not given.
+            body_bytes_max: the wire's own if not given.
 
         Raises:
             UnsentError: not one byte left.
@@ -110,16 +125,16 @@ class Wire:
             head = request_head(target, wallet.key.reveal(), prepared)
         except ValueError as error:  # a host that is no name, a value that no header can carry
             raise UnsentError(UnsentReason.SERVICE_FAILED, _said(error)) from error
-        began = self._loop.time()
-        connection = self._free(target) or await self._connect(target)
+        began, deadlines = self._loop.time(), deadlines or self._deadlines
+        connection = self._free(target) or await self._connect(target, deadlines.connect_s)
         if self._is_closed:
             connection.abort()
             raise UnsentError.interrupted(DoubtCause.STOPPING)
         exchange = _Exchange(
             watcher,
             connection,
-            self._deadlines,
-            body_bytes_left=self._body_bytes_max,
+            deadlines,
+            body_bytes_left=self._body_bytes_max if body_bytes_max is None else body_bytes_max,
             key=wallet.key.reveal(),
             began=began,
         )
@@ -183,7 +198,7 @@ class Wire:
         if any(self._idle.values()):
             self._sweeping = self._loop.call_later(self._idle_s, self._sweep)
 
-    async def _connect(self, target: Target) -> Connection:
+    async def _connect(self, target: Target, within_s: float) -> Connection:
         """Open a connection.
 
         Raises:
@@ -192,7 +207,7 @@ class Wire:
         reason = UnsentReason.NAME_NOT_RESOLVED
         opened: socket.socket | None = None
         try:
-            async with asyncio.timeout(self._deadlines.connect_s):
+            async with asyncio.timeout(within_s):
                 found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
                 reason = UnsentReason.CONNECTION_REFUSED
                 opened = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
@@ -209,7 +224,7 @@ class Wire:
             _close(opened)
             if error.errno is not None:  # the network's own time-out
                 raise UnsentError(reason, _said(error)) from error
-            message = f"no connection within {self._deadlines.connect_s:g} s"
+            message = f"no connection within {within_s:g} s"
             raise UnsentError(UnsentReason.CONNECT_TIMEOUT, message) from error
         except (OSError, UnicodeError) as error:
             _close(opened)

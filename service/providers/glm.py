@@ -6,10 +6,12 @@ Sources: docs.z.ai/api-reference/api-code, docs.bigmodel.cn/cn/api/api-code and 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from service.core.shapes import AnswerReader, Ask, Prepared, Provider, Refusal
+from service.core.shapes import AnswerReader, Ask, Counters, Prepared, Provider, Refusal
 from service.core.words import RefusalReason
 from service.providers import _asking
 from service.providers._chat import ChatReader, Dialect, first_object
+from service.providers._glm_counters import GlmCounters
+from service.providers._glm_plan import CODING
 from service.providers._json import Fields, fields, string
 from service.providers._naming import (
     AUTHENTICATION,
@@ -71,6 +73,7 @@ class Glm:
     base_url = f"https://{USD_HOST}/api/paas/v4"
     # The cheapest model of the current generation. It is paid: a free one would move no credit.
     default_model = "glm-5.3-flash"
+    hosts = frozenset({USD_HOST, CNY_HOST})
     kept_headers = frozenset(
         {
             "content-encoding",
@@ -84,6 +87,13 @@ class Glm:
             "x-request-id",
         }
     )
+
+    def __init__(self) -> None:
+        self.counters: Counters = GlmCounters(self.refusal)
+
+    def plan(self, path: str) -> str | None:
+        """Name the plan of a base URL's path: the coding plan has one of its own on each host."""
+        return CODING if "/api/coding/" in f"{path}/" else None
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose prices hold: the played one for a simulator, a known one for a real key."""

@@ -6,12 +6,13 @@ Sources: platform.kimi.ai/docs/api (chat, errors, request signature) and recorde
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from service.core.shapes import AnswerReader, Ask, Prepared, Provider, Refusal
+from service.core.shapes import AnswerReader, Ask, Counters, Prepared, Provider, Refusal
 from service.core.words import RefusalReason
 from service.errors import InvalidArgumentsError
 from service.providers import _asking
 from service.providers._chat import ChatReader, Dialect, first_object
 from service.providers._json import Fields, fields, string
+from service.providers._kimi_counters import KimiCounters
 from service.providers._naming import (
     AUTHENTICATION,
     BY_STATUS,
@@ -26,6 +27,7 @@ from service.providers._naming import (
 
 USD_HOST = "api.moonshot.ai"
 CNY_HOST = "api.moonshot.cn"
+PLAN_HOST = "api.kimi.com"
 _CURRENCIES = {USD_HOST: "USD", CNY_HOST: "CNY"}
 _PLAYED = {"sim": USD_HOST, "sim-cny": CNY_HOST}
 
@@ -70,6 +72,7 @@ class Kimi:
     base_url = f"https://{USD_HOST}/v1"
     # The cheapest current model that is not for code alone. It is paid: a free one would move no credit.
     default_model = "kimi-k2.6"
+    hosts = frozenset({USD_HOST, CNY_HOST, PLAN_HOST})
     kept_headers = frozenset(
         {
             "cf-cache-status",
@@ -92,6 +95,13 @@ class Kimi:
             "x-retry-after",
         }
     )
+
+    def __init__(self) -> None:
+        self.counters: Counters = KimiCounters(self.refusal)
+
+    def plan(self, path: str) -> str | None:
+        """Name the plan of a base URL's path: the subscription for coding has one of its own."""
+        return "coding" if f"{path}/".startswith("/coding/") else None
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose prices hold: the played one for a simulator, a known one for a real key."""

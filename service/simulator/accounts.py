@@ -33,11 +33,34 @@ def wallet_of(provider: str, key: str) -> str:
     return f"{provider}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
+def has_plan(provider: str, key: str) -> bool:
+    """Tell whether a key pays by GLM's coding plan, and by nothing else."""
+    return provider == "glm" and key.startswith("sim-plan")
+
+
 def start_nano_of(key: str) -> int:
     """Give what a key's account opens with: 50, nothing for an empty one, plenty for `sim-rich…`."""
     if standing_of(key) == "empty":
         return 0
     return RICH_START_NANO if key.startswith("sim-rich") else START_NANO
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one answer was metered: tokens by class, 10^-9 credits if a plan paid, tokens if a package did."""
+
+    at_ns: int
+    model: str
+    uncached: int
+    cached: int
+    output: int
+    credits_nano: int = 0
+    package_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.uncached + self.cached + self.output
 
 
 @dataclass(slots=True)
@@ -48,9 +71,12 @@ class Account:
     provider: str
     currency: str
     start_nano: int
+    plan: bool = False
     requests: int = 0
     moves: list[tuple[int, Move, int]] = field(default_factory=list)  # (at_ns, why, nano), in order of time
     credits: deque[tuple[int, int]] = field(default_factory=deque)  # (at_ns, 10^-9 credits), one week of them
+    draws: list[Draw] = field(default_factory=list)  # in order of time
+    packages: list[tuple[int, int]] = field(default_factory=list)  # (at_ns, tokens) of each package that was given
     prefixes: PrefixCache = field(default_factory=PrefixCache)
     client_ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
     totals: dict[Move, int] = field(
@@ -84,6 +110,17 @@ class Account:
         while self.credits[0][0] < at_ns - CREDIT_WINDOW_NS:
             self.credits.popleft()
 
+    def package_left(self, until_ns: int | None = None) -> int:
+        """Count what is left of the packages of tokens, up to a time (None: now)."""
+        if not self.packages:
+            return 0
+        given = sum(tokens for at_ns, tokens in self.packages if until_ns is None or at_ns <= until_ns)
+        return given - sum(draw.package_tokens for draw in self.draws_until(until_ns))
+
+    def draws_until(self, until_ns: int | None) -> list[Draw]:
+        """Give what was metered up to a time (None: all of it)."""
+        return [draw for draw in self.draws if until_ns is None or draw.at_ns <= until_ns]
+
     def claim(self, client_id: str) -> bool:
         """Take a client's own request id; False when it was taken before."""
         if client_id in self.client_ids:
@@ -104,4 +141,8 @@ class Account:
             "spent_elsewhere": amount_text(self.totals["elsewhere"]),
             "added": amount_text(self.totals["topup"] + self.totals["voucher"]),
             "requests": self.requests,
+            "plan": self.plan,
+            "credits": amount_text(sum(draw.credits_nano for draw in self.draws)),
+            "packages": [tokens for _, tokens in self.packages],
+            "package_tokens": self.package_left(),
         }

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import msgspec
 
-from service.simulator.accounts import Account, start_nano_of, wallet_of
+from service.simulator.accounts import Account, Draw, has_plan, start_nano_of, wallet_of
 from service.simulator.rates import amount_text
 from service.simulator.shapes import Clock, Usage, iso_text
 
@@ -32,6 +32,7 @@ class Entry:
     billed_nano: int = 0
     currency: str = "USD"
     credits_nano: int | None = None
+    package_tokens: int = 0
     client_request_id: str | None = None
     provider_id: str | None = None
     error: str | None = None
@@ -50,6 +51,7 @@ class Entry:
             "reported_usage": self.reported_usage,
             "billed": {"amount": amount_text(self.billed_nano), "currency": self.currency},
             "credits": None if self.credits_nano is None else amount_text(self.credits_nano),
+            "package_tokens": self.package_tokens,
             "at": iso_text(self.at_ns),
             "path": self.path,
             "nonce": self.nonce,
@@ -75,7 +77,9 @@ class Books:
         wallet = wallet_of(provider, key)
         if wallet not in self.accounts:
             currency = "CNY" if key.startswith("sim-cny") else "USD"
-            self.accounts[wallet] = Account(wallet, provider, currency, start_nano_of(key))
+            plan = has_plan(provider, key)
+            start_nano = 0 if plan else start_nano_of(key)
+            self.accounts[wallet] = Account(wallet, provider, currency, start_nano, plan)
         return self.accounts[wallet]
 
     def arrive(self, entry: Entry) -> None:
@@ -86,13 +90,21 @@ class Books:
         """Take the money, and flush the entry's line to the file if there is one."""
         if account is not None:
             account.requests += 1
-            if entry.billed_nano:
-                account.move(self._clock(), "billed", entry.billed_nano)
-            if entry.credits_nano:
-                account.draw_credits(self._clock(), entry.credits_nano)
+            self._draw(entry, account)
         if self._file is not None:
             self._file.write(msgspec.json.encode(entry.as_json()).decode() + "\n")
             self._file.flush()
+
+    def _draw(self, entry: Entry, account: Account) -> None:
+        at_ns, usage = self._clock(), entry.usage
+        if entry.billed_nano:
+            account.move(at_ns, "billed", entry.billed_nano)
+        if entry.credits_nano:
+            account.draw_credits(at_ns, entry.credits_nano)
+        if usage is not None and entry.model is not None and entry.provider == "glm":
+            uncached, credits_nano = usage.prompt - usage.cached, entry.credits_nano or 0
+            parts = (uncached, usage.cached, usage.completion, credits_nano, entry.package_tokens)
+            account.draws.append(Draw(at_ns, entry.model, *parts))
 
     def as_json(self) -> dict[str, object]:
         """Give the whole books."""

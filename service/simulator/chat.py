@@ -6,6 +6,7 @@ client that goes away pays all the same, and an entry never changes once its ans
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from aiohttp import web
 
@@ -21,8 +22,13 @@ from service.simulator.faults import (
     Garbage,
     HalfOpen,
     Hang,
+    NoHeaders,
+    Overcharge,
     Redirect,
+    ReplayedSignature,
+    SameId,
     SecondSpender,
+    Undercharge,
     WrongModel,
     kind_of,
     misreport,
@@ -30,7 +36,7 @@ from service.simulator.faults import (
 )
 from service.simulator.provider import Provider
 from service.simulator.rates import amount_nano, bill_nano, credits_nano, offered, plan_models
-from service.simulator.shapes import Answer, Refused, Stamp, Usage
+from service.simulator.shapes import Answer, Headers, Refused, Stamp, Usage
 from service.simulator.text import count_prompt, perform
 from service.simulator.wire import send
 from service.simulator.world import World
@@ -130,14 +136,26 @@ def _bar(visit: Visit) -> Refused | None:
     """Refuse whoever may not come in, and whom a switch keeps out."""
     if visit.account is None:
         return visit.provider.unauthorized(visit.standing)
-    spender, error = pick(visit.faults, SecondSpender), pick(visit.faults, Error)
-    if spender is not None:
-        visit.account.move(visit.world.clock(), "elsewhere", amount_nano(spender.amount))
+    account, error = visit.account, pick(visit.faults, Error)
+    _spend_elsewhere(visit, account)
     if error is not None:
         return visit.provider.injected(error)
-    if visit.account.balance_nano <= 0 and not visit.plan:
+    if visit.plan != account.plan:  # a key at the wrong path has nothing there to pay with
+        return visit.provider.no_balance()
+    if account.balance_nano <= 0 and not visit.plan and not account.package_left():
         return visit.provider.no_balance()
     return None
+
+
+def _spend_elsewhere(visit: Visit, account: Account) -> None:
+    """Let somebody else spend what this wallet pays with."""
+    spender = pick(visit.faults, SecondSpender)
+    if spender is None:
+        return
+    if account.plan:
+        account.draw_credits(visit.world.clock(), amount_nano(spender.amount))
+    else:
+        account.move(visit.world.clock(), "elsewhere", amount_nano(spender.amount))
 
 
 def _judge(visit: Visit, asked: Asked, body_bytes: int) -> Refused | None:
@@ -169,15 +187,38 @@ def _work(visit: Visit, asked: Asked, account: Account) -> Answer:
     )
     if _is_billed(faults):
         entry.usage = work.usage
-        _bill(visit, asked.model, work.usage, account.currency)
+        _bill(visit, asked.model, work.usage, account)
     told = misreport(work.usage, faults)
     silent = any(pick(faults, kind) for kind in (Hang, HalfOpen, CutStream, Garbage))
     entry.reported_usage = provider.report(told) if told is not None and not silent else None
-    entry.provider_id = stamped.answer_id
+    shown = _shown_stamp(visit)
+    entry.provider_id = shown.answer_id
     wrong = pick(faults, WrongModel)
-    answer = provider.complete(asked, work, told, stamped, wrong.model if wrong else asked.model)
-    proof = provider.proof(visit.world.seal, visit.nonces, stamped, asked.model)
-    return replace(answer, headers=(*answer.headers, *proof))
+    answer = provider.complete(asked, work, told, shown, wrong.model if wrong else asked.model)
+    return replace(answer, headers=(*answer.headers, *_proof(visit, stamped, asked.model)))
+
+
+def _shown_stamp(visit: Visit) -> Stamp:
+    """Choose the ids that the answer bears: its own, unless a fault repeats those of the one before."""
+    own, name, stamps = visit.stamped, visit.provider.NAME, visit.world.stamps
+    before = stamps.get(name)
+    if before is not None and pick(visit.faults, SameId):
+        return replace(before, at_ns=own.at_ns)
+    stamps[name] = own
+    return own
+
+
+def _proof(visit: Visit, stamped: Stamp, model: str) -> Headers:
+    """Sign the request, unless a fault keeps the signature back or repeats an earlier one."""
+    name, proofs = visit.provider.NAME, visit.world.proofs
+    if pick(visit.faults, NoHeaders):
+        return ()
+    own = visit.provider.proof(visit.world.seal, visit.nonces, stamped, model)
+    if own and name in proofs and pick(visit.faults, ReplayedSignature):
+        return proofs[name]
+    if own:
+        proofs[name] = own
+    return own
 
 
 def _is_billed(faults: tuple[Fault, ...]) -> bool:
@@ -186,19 +227,29 @@ def _is_billed(faults: tuple[Fault, ...]) -> bool:
     return all(fault is None or fault.billed for fault in (hang, half_open, cut))
 
 
-def _bill(visit: Visit, model: str, usage: Usage, currency: str) -> None:
-    """Write into the entry what this usage costs, in money or in plan credits."""
-    times = 2 if pick(visit.faults, DoubleBill) else 1
+def _bill(visit: Visit, model: str, usage: Usage, account: Account) -> None:
+    """Write into the entry what this usage costs: in plan credits, in tokens of a package, or in money."""
     prompt, cached, completion = usage.prompt, usage.cached, usage.completion
     if visit.plan:
         peak = _is_peak(visit.world.clock())
         nano = credits_nano(model, prompt=prompt, cached=cached, completion=completion, peak=peak)
-        visit.entry.credits_nano = nano * times
+        visit.entry.credits_nano = _charged(nano, visit.faults)
+    elif prompt + completion <= account.package_left():
+        visit.entry.package_tokens = prompt + completion  # a package pays whole answers, and before cash does
     else:
         name = visit.provider.NAME
         at_ns = visit.entry.at_ns
-        nano = bill_nano(name, currency, model, prompt=prompt, cached=cached, completion=completion, at_ns=at_ns)
-        visit.entry.billed_nano = nano * times
+        counts = {"prompt": prompt, "cached": cached, "completion": completion}
+        nano = bill_nano(name, account.currency, model, **counts, at_ns=at_ns)
+        visit.entry.billed_nano = _charged(nano, visit.faults)
+
+
+def _charged(nano: int, faults: tuple[Fault, ...]) -> int:
+    """Bend a bill as the faults say, to a whole number."""
+    charge = Decimal(nano) * (2 if pick(faults, DoubleBill) else 1)
+    for bent in (pick(faults, Undercharge), pick(faults, Overcharge)):
+        charge *= Decimal(str(bent.factor)) if bent is not None else 1
+    return int(charge)
 
 
 def _is_peak(now_ns: int) -> bool:

@@ -5,17 +5,33 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
+from service.simulator.accounts import Account
 from service.simulator.faults import KINDS, Amount, read_faults
 from service.simulator.rates import amount_nano
 from service.simulator.world import World
 
 
 class Movement(msgspec.Struct, forbid_unknown_fields=True):
-    """Money that moves in a wallet without a chat request."""
+    """What moves in a wallet without a chat request: money, a plan's credits, or a package of tokens."""
 
     wallet: str
-    kind: Literal["elsewhere", "topup", "voucher"]
-    amount: Annotated[Amount, msgspec.Meta(max_length=20)]
+    kind: Literal["elsewhere", "topup", "voucher", "package", "credits"]
+    amount: Annotated[Amount, msgspec.Meta(max_length=20)] | None = None
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
+
+    def apply(self, account: Account, at_ns: int) -> None:
+        """Do it; raises ValueError for what is not stated, or is not to be had."""
+        if self.kind == "package":
+            if self.tokens is None or account.provider != "glm":
+                raise ValueError("a package has tokens, and is glm's")
+            account.packages.append((at_ns, self.tokens))
+            return
+        if self.amount is None:
+            raise ValueError(f"{self.kind} has an amount")
+        if self.kind == "credits":
+            account.draw_credits(at_ns, amount_nano(self.amount))
+        else:
+            account.move(at_ns, self.kind, amount_nano(self.amount))
 
 
 def control_routes(world: World) -> list[web.RouteDef]:
@@ -36,13 +52,11 @@ def control_routes(world: World) -> list[web.RouteDef]:
 
     async def move(request: web.Request) -> web.Response:
         try:
-            movement = msgspec.json.decode(await request.read(), type=Movement)
-        except msgspec.MsgspecError as error:
+            account = _moved(world, await request.read())
+        except ValueError as error:
             return _json({"error": str(error)}, 400)
-        account = world.books.accounts.get(movement.wallet)
         if account is None:
             return _json({"error": "no such wallet; it opens with its key's first request"}, 404)
-        account.move(world.clock(), movement.kind, amount_nano(movement.amount))
         return _json(account.as_json())
 
     async def reset(_request: web.Request) -> web.Response:
@@ -61,6 +75,15 @@ def control_routes(world: World) -> list[web.RouteDef]:
         web.post("/_sim/reset", reset),
         web.route("*", "/_sim/{rest:.*}", lost),
     ]
+
+
+def _moved(world: World, body: bytes) -> Account | None:
+    """Make a movement; None for an unknown wallet, ValueError for what is none."""
+    movement = msgspec.json.decode(body, type=Movement)  # its own errors are ValueErrors
+    account = world.books.accounts.get(movement.wallet)
+    if account is not None:
+        movement.apply(account, world.clock())
+    return account
 
 
 def _json(body: object, status: int = 200) -> web.Response:

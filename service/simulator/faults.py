@@ -70,6 +70,30 @@ class DoubleBill(_Fault, tag="double_bill"):
     """The wallet pays twice for one answer."""
 
 
+class Undercharge(_Fault, tag="undercharge"):
+    """The wallet pays this part of what the answer tells."""
+
+    factor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+
+
+class Overcharge(_Fault, tag="overcharge"):
+    """The wallet pays so many times what the answer tells."""
+
+    factor: Annotated[float, msgspec.Meta(ge=1, le=1000)] = 1.5
+
+
+class NoHeaders(_Fault, tag="no_headers"):
+    """The answer bears no signature, as one that came through a relay."""
+
+
+class ReplayedSignature(_Fault, tag="replayed_signature"):
+    """The answer bears the signature of an earlier one, if there was one."""
+
+
+class SameId(_Fault, tag="same_id"):
+    """The answer bears the ids of the one before, in headers and body."""
+
+
 class Error(_Fault, tag="error"):
     """The provider refuses: Kimi by `type`, GLM by `code`, each with its own status and sentence by default."""
 
@@ -139,6 +163,11 @@ Fault = (
     | CutStream
     | WrongUsage
     | DoubleBill
+    | Undercharge
+    | Overcharge
+    | NoHeaders
+    | ReplayedSignature
+    | SameId
     | Error
     | Garbage
     | Drip

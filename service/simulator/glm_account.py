@@ -12,6 +12,7 @@ from service.simulator.rates import NANO, offered
 _HOUR_MS = 3_600_000
 _WINDOWS = ((3, 5, 5 * _HOUR_MS, 2_000), (6, 1, 7 * 24 * _HOUR_MS, 10_000))  # unit, number, length, cap (lite)
 _CREATED = 1_780_000_000
+_MODELS_OF_PACKAGES = "all"
 
 
 def refusal(standing: Standing) -> dict[str, object]:
@@ -22,7 +23,13 @@ def refusal(standing: Standing) -> dict[str, object]:
     return {"code": 401, "msg": "token expired or incorrect", "success": False}
 
 
-def _granted(message: str, body: object) -> dict[str, object]:
+def no_plan() -> dict[str, object]:
+    """Refuse a key without a coding plan, in the words recorded; their code was not, so it is chosen here."""
+    return {"code": 500, "msg": "当前用户不存在coding plan", "success": False}
+
+
+def granted(message: str, body: object) -> dict[str, object]:
+    """Answer as the monitor and account routes do."""
     return {"code": 200, "msg": message, "success": True, "data": body}
 
 
@@ -44,7 +51,7 @@ def report(account: Account, until_ns: int | None) -> dict[str, object]:
     spent = sums["billed"] + sums["elsewhere"]
     recharged = account.start_nano + sums["topup"]
     left = recharged + sums["voucher"] - spent
-    return _granted(
+    return granted(
         "操作成功" if account.currency == "CNY" else "Operation successful",
         {
             "balance": _nine(left),
@@ -63,13 +70,39 @@ def report(account: Account, until_ns: int | None) -> dict[str, object]:
     )
 
 
-def quota(account: Account, now_ns: int) -> dict[str, object]:
+def packages(account: Account, until_ns: int | None) -> dict[str, object]:
+    """List the packages of tokens as of a time; the oldest is drawn first."""
+    given = [tokens for at_ns, tokens in account.packages if until_ns is None or at_ns <= until_ns]
+    drawn = sum(given) - account.package_left(until_ns)
+    rows = []
+    for number, tokens in enumerate(given, start=1):
+        gone = min(drawn, tokens)
+        drawn -= gone
+        rows.append(
+            {
+                "id": number,
+                "tokenBalance": tokens - gone,
+                "availableBalance": tokens - gone,
+                "tokensMagnitude": tokens,
+                "status": "EFFECTIVE",
+                "consumeType": "TOKENS",
+                "resourcePackageName": f"package {number}",
+                "suitableModel": _MODELS_OF_PACKAGES,
+            }
+        )
+    return {"total": len(rows), "rows": rows, "code": 200, "msg": "Operation successful"}
+
+
+def quota(account: Account, now_ns: int, until_ns: int | None) -> dict[str, object]:
     """Give the plan's counters: `usage` is the cap, `currentValue` the use, in whole credits."""
+    if not account.plan:
+        return no_plan()
+    shown_ns = now_ns if until_ns is None else until_ns
     now_ms = now_ns // 10**6
     limits = []
     for unit, number, length_ms, cap in _WINDOWS:
         start_ms = now_ms - now_ms % length_ms
-        used = sum(nano for at_ns, nano in account.credits if at_ns >= start_ms * 10**6) // NANO
+        used = sum(nano for at_ns, nano in account.credits if start_ms * 10**6 <= at_ns <= shown_ns) // NANO
         limits.append(
             {
                 "type": "CREDIT_LIMIT",
@@ -82,7 +115,7 @@ def quota(account: Account, now_ns: int) -> dict[str, object]:
                 "nextResetTime": start_ms + length_ms,
             }
         )
-    return _granted("Operation successful", {"level": "lite", "limits": limits})
+    return granted("Operation successful", {"level": "lite", "limits": limits})
 
 
 def models(account: Account) -> dict[str, object]:

@@ -39,7 +39,13 @@ class Played(Wire):
         self.steps = steps
         self.reached = asyncio.Event()
 
-    async def exchange(self, wallet: Wallet, prepared: Prepared, watcher: Watcher) -> None:  # noqa: ARG002 - the shape of a wire
+    async def exchange(
+        self,
+        wallet: Wallet,  # noqa: ARG002 - the shape of a wire
+        prepared: Prepared,  # noqa: ARG002 - as above
+        watcher: Watcher,
+        **limits: object,  # noqa: ARG002 - as above
+    ) -> None:
         """Tell the watcher step by step: a milestone, bytes, an error to raise, or None to wait for ever."""
         for step in self.steps:
             match step:

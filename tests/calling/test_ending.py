@@ -90,6 +90,13 @@ def test_status_200(
     assert kind is type(end)
 
 
+def test_the_size_of_what_was_written_is_kept(made: "Made", whole: Answer) -> None:
+    """Text and reasoning apart, as UTF-8: what the provider's token counts can be held against."""
+    end = ending(seen(made, msgspec.structs.replace(whole, text="né ✓", reasoning="")))
+    assert isinstance(end, SettlementEntry)
+    assert (7, 0) == (end.text_bytes, end.reasoning_bytes)
+
+
 @pytest.mark.parametrize(
     ("answered", "changed", "cause"),
     [

@@ -48,6 +48,22 @@ def test_head() -> None:
     ] == head.split(b"\r\n")
 
 
+def test_a_question_has_no_body() -> None:
+    """A GET states no length, and one that is rooted leaves out the base URL's path."""
+    asked = msgspec.structs.replace(PREPARED, path="/api/biz/x?a=1%20b", body=b"", method="GET", rooted=True)
+    lines = request_head(target_of("http://127.0.0.1:9100/api/paas/v4"), "sim-key", asked).split(b"\r\n")
+    assert b"GET /api/biz/x?a=1%20b HTTP/1.1" == lines[0]
+    assert not any(line.startswith(b"Content-Length") for line in lines)
+
+
+@pytest.mark.parametrize("path", ["", "users/me", "/users/me balance"])
+def test_a_path_is_one_word(path: str) -> None:
+    """A blank would end it, and begin what the server takes for the protocol."""
+    asked = msgspec.structs.replace(PREPARED, path=path, method="GET", rooted=True)
+    with pytest.raises(ValueError, match="path"):
+        request_head(target_of("http://127.0.0.1:9100"), "sim-key", asked)
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: b", "a\nb", "a\rb", "é"])
 def test_no_value_is_a_line(value: str) -> None:
     """It is refused, and the refusal shows neither value nor key."""

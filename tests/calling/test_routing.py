@@ -60,6 +60,24 @@ def test_order_of_wallets() -> None:
     assert first is route.wallet
 
 
+def test_a_named_wallet_pays() -> None:
+    """Its provider is meant, with that one's default model; a model of another's is refused as ever."""
+    first, second = keyed("glm", "sim-one"), keyed("glm", "sim-two")
+    router = Router(PROVIDERS, [keyed("kimi"), first, second], PRICES)
+    route = router.route(ask(wallet=second.name), at_ns=BEGUN_NS)
+    assert (second, "glm-5.3-flash") == (route.wallet, route.model)
+    with pytest.raises(UnknownModelError):
+        router.route(ask(wallet=second.name, model="kimi-k3"), at_ns=BEGUN_NS)
+
+
+@pytest.mark.parametrize("asked", [ask(wallet="nobody"), ask(wallet="", provider="glm")])
+def test_no_such_wallet(asked: Ask) -> None:
+    """The refusal names those that there are."""
+    with pytest.raises(NoWalletError, match="there is no wallet") as caught:
+        BOTH.route(asked, at_ns=BEGUN_NS)
+    assert keyed("glm").name in caught.value.remedy
+
+
 @pytest.mark.parametrize("asked", [ask(model="gpt-9"), ask(model="glm-5.3", provider="kimi")])
 def test_unknown_model(asked: Ask) -> None:
     """A model of nobody's, or of the other provider's, is refused with what to name instead."""

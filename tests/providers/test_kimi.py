@@ -233,3 +233,12 @@ def test_half_a_signature_is_none(headers: dict[str, str]) -> None:
 def test_the_host_decides_the_currency(host: str, hint: str, priced: str | None, currency: str | None) -> None:
     """A simulator bills as the host it plays; an unknown host has no price and no currency."""
     assert (priced, currency) == (KIMI.price_host(host, hint), KIMI.currency(KIMI.price_host(host, hint)))
+
+
+@pytest.mark.parametrize(
+    ("path", "plan"), [("/v1", None), ("", None), ("/coding/v1", "coding"), ("/v1/coding", None)]
+)
+def test_the_subscription_has_a_path_of_its_own(path: str, plan: str | None) -> None:
+    """Its host is the provider's own."""
+    assert plan == KIMI.plan(path)
+    assert {"api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"} == KIMI.hosts

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.simulator.accounts import Account, standing_of, start_nano_of, wallet_of
+from service.simulator.accounts import Account, Draw, has_plan, standing_of, start_nano_of, wallet_of
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,22 @@ def test_credits_of_more_than_a_week_are_forgotten() -> None:
     account.draw_credits(8 * 24 * 3600 * 10**9, 2)
 
     assert [nano for _, nano in account.credits] == [2]
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "expected"),
+    [("glm", "sim-plan-1", True), ("glm", "sim-one", False), ("kimi", "sim-plan-1", False)],
+)
+def test_a_plan_is_of_one_provider(provider: str, key: str, *, expected: bool) -> None:
+    """The key's first letters tell."""
+    assert expected == has_plan(provider, key)
+
+
+def test_packages_are_given_and_drawn() -> None:
+    """What is left is known for every time."""
+    account = Account("w", "glm", "USD", 0)
+    account.packages.append((10, 100))
+    account.draws.append(Draw(20, "glm-5.3", 3, 2, 1, package_tokens=6))
+
+    assert [account.package_left(at_ns) for at_ns in (9, 10, 20, None)] == [0, 100, 94, 94]
+    assert account.draws[0].tokens == 6

@@ -58,6 +58,53 @@ async def test_money_moves_without_a_request(talk: Talk) -> None:
     assert [missing.status, rubbish.status] == [404, 400]
 
 
+async def test_a_package_pays_before_cash(talk: Talk) -> None:
+    """As long as it holds a whole answer; what is left is listed, and the books count it."""
+    await talk.glm()
+    before = (await talk.books())["wallets"][0]
+    for kind in ("package", "package"):
+        move = {"wallet": before["wallet"], "kind": kind, "tokens": 60}
+        assert (await talk.ask("POST", "/_sim/move", move, key=None)).status == 200
+    await talk.glm()
+    paid, after = await talk.last(), (await talk.books())["wallets"][0]
+    rows = (await talk.get("/api/biz/tokenAccounts/list/my")).json["rows"]
+    tokens = paid["usage"]["total_tokens"]
+
+    assert (paid["billed"]["amount"], paid["package_tokens"]) == ("0", tokens)
+    assert before["spent"] == after["spent"]
+    assert (after["packages"], after["package_tokens"]) == ([60, 60], 120 - tokens)
+    assert [60 - min(tokens, 60), 60 - max(tokens - 60, 0)] == [row["tokenBalance"] for row in rows]
+    assert {("EFFECTIVE", 60)} == {(row["status"], row["tokensMagnitude"]) for row in rows}
+
+
+async def test_a_package_that_is_too_small_pays_nothing(talk: Talk) -> None:
+    """Then cash pays the whole answer."""
+    await talk.glm()
+    wallet = (await talk.books())["wallets"][0]["wallet"]
+    await talk.ask("POST", "/_sim/move", {"wallet": wallet, "kind": "package", "tokens": 1}, key=None)
+    await talk.glm("another")
+    entry = await talk.last()
+
+    assert entry["package_tokens"] == 0
+    assert entry["billed"]["amount"] != "0"
+
+
+async def test_what_moves_must_be_stated(talk: Talk) -> None:
+    """A package has tokens and is one provider's; all else has an amount."""
+    await talk.glm()
+    await talk.kimi()
+    glm, kimi = (wallet["wallet"] for wallet in (await talk.books())["wallets"])
+    moves = (
+        {"wallet": glm, "kind": "package"},
+        {"wallet": kimi, "kind": "package", "tokens": 5},
+        {"wallet": glm, "kind": "package", "tokens": 0},
+        {"wallet": glm, "kind": "topup"},
+    )
+    replies = [await talk.ask("POST", "/_sim/move", move, key=None) for move in moves]
+
+    assert [400] * 4 == [reply.status for reply in replies]
+
+
 async def test_debt_leaves_what_the_vouchers_are(talk: Talk) -> None:
     """With cash below zero nothing is available, and the next request is refused."""
     await talk.kimi()

@@ -123,24 +123,49 @@ async def test_the_report_counts_spend_with_nine_decimals(talk: Talk) -> None:
 async def test_monitor_routes_refuse_with_a_200(talk: Talk) -> None:
     """Success and code tell; the raw key is taken as well."""
     absent, bad = await talk.get(QUOTA, key=None), await talk.get(QUOTA, key="sim-revoked")
-    raw = await talk.ask("GET", QUOTA, key=None, headers=[("Authorization", "sim-one")])
+    raw = await talk.ask("GET", QUOTA, key=None, headers=[("Authorization", "sim-plan-one")])
+    none = await talk.get(QUOTA, key="sim-one")
 
     assert (absent.status, absent.json["code"], absent.json["success"]) == (200, 1001, False)
     assert (bad.status, bad.json["code"]) == (200, 401)
     assert raw.json["success"]
+    assert (none.status, none.json["success"], none.json["msg"]) == (200, False, "当前用户不存在coding plan")
 
 
 async def test_the_plan_draws_credits_instead_of_money(talk: Talk) -> None:
     """The quota counter moves; the money does not; other models are not in the plan."""
-    await talk.glm("sim:words=9000", path=PLAN)
+    await talk.glm("sim:words=9000", path=PLAN, key="sim-plan")
     entry = await talk.last()
-    limits = (await talk.get(QUOTA)).json["data"]["limits"]
-    outside = await talk.glm(path=PLAN, model="glm-5.1")
+    limits = (await talk.get(QUOTA, key="sim-plan")).json["data"]["limits"]
+    outside = await talk.glm(path=PLAN, model="glm-5.1", key="sim-plan")
 
     assert entry["billed"]["amount"] == "0"
     assert int(float(entry["credits"])) == limits[0]["currentValue"] == limits[1]["currentValue"] > 0
     assert tuple(limits[0][key] for key in ("type", "unit", "number", "usage")) == ("CREDIT_LIMIT", 3, 5, 2000)
     assert outside.json["error"]["code"] == "1311"
+
+
+async def test_a_key_pays_at_its_own_path_only(talk: Talk) -> None:
+    """A plan's key has no money, and any other has no plan."""
+    wrong = [await talk.glm(key="sim-plan"), await talk.glm(path=PLAN)]
+    report = await talk.get(REPORT, key="sim-plan")
+
+    assert [(429, "1113")] * 2 == [(reply.status, reply.json["error"]["code"]) for reply in wrong]
+    assert b'"balance":0E-9' in report.body
+    assert (await talk.kimi(key="sim-plan")).status == 200  # there is no such plan at the other provider
+
+
+async def test_a_second_spender_draws_on_the_plan(talk: Talk) -> None:
+    """What pays is what somebody else spends as well; a judge may draw credits without any request."""
+    await talk.fault("second_spender", amount="7")
+    await talk.glm(path=PLAN, key="sim-plan")
+    (wallet,) = (await talk.books())["wallets"]
+    move = {"wallet": wallet["wallet"], "kind": "credits", "amount": "3"}
+    await talk.ask("POST", "/_sim/move", move, key=None)
+    limits = (await talk.get(QUOTA, key="sim-plan")).json["data"]["limits"]
+
+    assert limits[0]["currentValue"] == int(10 + float(wallet["credits"]))
+    assert wallet["spent_elsewhere"] == "0"
 
 
 async def test_a_key_is_asked_for_before_the_path(talk: Talk) -> None:
