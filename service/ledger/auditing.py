@@ -3,7 +3,8 @@
 It reads only, in small steps; who drives it pauses between them, however long. What is written meanwhile does no
 harm: rows that may still change are compared in a snapshot, after the walk has caught up with it.
 
-    whole   every entry's bytes, the tree, the newest checkpoint; every row of calls, attempts and roll-ups
+    whole   every entry's bytes, the tree, the newest checkpoint; every row of calls, attempts, roll-ups, and of
+            the provider's books
     again   the same of new entries; limits in memory against the tables; the count in doubt; the newest checkpoint
 """
 
@@ -18,7 +19,7 @@ from service.core.budget import BudgetState
 from service.core.entries import UnreadableEntryError
 from service.core.merkle import consistency_path, verify_consistency
 from service.core.note import NoteError, VerifierKey, opened
-from service.ledger import quarters
+from service.ledger import quarters, shelving
 from service.ledger.budgets import Standing
 from service.ledger.findings import Findings, Problem
 from service.ledger.following import Following
@@ -118,6 +119,7 @@ class Audit:
         yield from self._follow(walk)
         yield from walk.compare_open()
         yield from quarters.compare(self._reading, self._findings)
+        yield from shelving.compare(self._reading, self._findings)
         self._done, self._before = walk, walk.target
         now = self._held.now()
         self._say(verified=walk.next_index, rounds=self.audited.rounds + 1, at=now, whole_at=now, failure=None)

@@ -7,10 +7,12 @@ walk has caught up with it.
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from service.core.entries import OfBooks
 from service.core.merkle import BLOCK
 from service.ledger.findings import Findings
 from service.ledger.notary import Signed
 from service.ledger.reading import Reading
+from service.ledger.shelving import Shelf
 from service.ledger.store import Line, Tree
 from service.ledger.verify import Walk, compare_call
 
@@ -31,6 +33,7 @@ class Following:
         self._reading = reading
         self._findings = findings
         self._walk = Walk(findings)
+        self._shelf = Shelf(reading, findings)
         self._tree: Tree | None = Tree()  # None once it cannot be followed
         self._closed = 0  # calls that nothing may follow, and their attempts
         self._closed_attempts = 0
@@ -46,6 +49,8 @@ class Following:
         for line in lines:
             step = self._walk.take(line)
             call = step.call if step else None
+            if step is not None and isinstance(step.entry, OfBooks):
+                self._shelf.take(step.entry)
             if call is not None and call.answer is not None and not call.doubtful:
                 self._closed += 1
                 self._closed_attempts += len(call.attempts)
@@ -70,6 +75,7 @@ class Following:
         with self._reading.snapshot():
             self._catch_up()
             self._compare_counts()
+            self._shelf.compare_counts()
             self._compare_tree()
 
     def _catch_up(self) -> None:

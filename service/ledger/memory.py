@@ -12,8 +12,25 @@ import msgspec
 
 from service.core.merkle import leaf_hash
 from service.errors import StoreLockedError
+from service.ledger.booking import Decisions, Key
 from service.ledger.rows import added_up_to_max, rollup_key
-from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows, Store, Tree
+from service.ledger.store import (
+    NO_BOOKS,
+    AttemptRow,
+    BookRows,
+    CallRow,
+    JudgedRow,
+    Line,
+    ReadingRow,
+    RollupKey,
+    RollupSums,
+    Rows,
+    Store,
+    Tree,
+    WindowRow,
+)
+
+_OF_BOOKS = frozenset({"reading", "verification", "verdict"})
 
 
 class ContractBrokenError(AssertionError):
@@ -31,6 +48,9 @@ class Memory:
         self.calls: dict[str, CallRow] = {}
         self.attempts: dict[tuple[str, int], AttemptRow] = {}
         self.rollups: dict[RollupKey, RollupSums] = {}
+        self.readings: dict[int, ReadingRow] = {}
+        self.windows: dict[int, WindowRow] = {}
+        self.judged: dict[Key, JudgedRow] = {}
         self.tree = Tree()
 
 
@@ -78,6 +98,8 @@ class MemoryStore:
                 self._memory.rollups[key] = added_up_to_max(self._memory.rollups.get(key, RollupSums()), sums)
                 if sums.calls < 0:
                     self._seen_last(key)
+            if rows.books is not NO_BOOKS:
+                self._book(rows.books)
             self.next_index += len(lines)
             self.tree = self._memory.tree = rows.tree
             self._unknown = False
@@ -99,9 +121,10 @@ class MemoryStore:
             return [line for line in self._memory.lines if line.tool_call_id == tool_call_id]
 
     def of_ledger(self) -> Iterator[Line]:
-        """Pick the lines of no call."""
+        """Pick the lines of no call; not those of the provider's books."""
         with self._alone():
-            return iter([line for line in self._memory.lines if line.tool_call_id is None])
+            lines = [line for line in self._memory.lines if line.tool_call_id is None]
+        return iter([line for line in lines if line.kind not in _OF_BOOKS])
 
     def close(self) -> None:
         """Let another opening write."""
@@ -109,6 +132,14 @@ class MemoryStore:
             with self._alone():
                 self._closed = True
                 self._memory.locked = False
+
+    def _book(self, books: BookRows) -> None:
+        memory = self._memory
+        memory.readings.update({row.index: row for row in books.readings})
+        memory.windows.update({row.index: row for row in books.windows})
+        decisions = Decisions(memory.attempts.values(), memory.judged.values())
+        decisions.take(books)
+        memory.judged = decisions.judged
 
     def _seen_last(self, key: RollupKey) -> None:
         """Look up anew when the newest call of a quarter hour was opened, after one has left it."""

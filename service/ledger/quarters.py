@@ -49,7 +49,7 @@ _Sums = tuple[int, ...]
 
 def compare(reading: Reading, findings: Findings) -> Iterator[None]:
     """Look whether every roll-up is the sum of its calls, and note what differs."""
-    day = _next_day(reading, "")
+    day = next_day(reading, "")
     while day is not None:
         with reading.snapshot():
             stored, found = _stored(reading, day), _summed(reading, day)
@@ -60,7 +60,7 @@ def compare(reading: Reading, findings: Findings) -> Iterator[None]:
                 where = f"of {key[_WALLET] or 'no wallet'} in the quarter hour {key[0]}"
                 findings.note(None, f"the sums {where} are not those of its calls, in {', '.join(names)}")
         yield
-        day = _next_day(reading, day + _AFTER)
+        day = next_day(reading, day + _AFTER)
 
 
 def in_doubt(reading: Reading) -> tuple[int, int]:
@@ -69,7 +69,8 @@ def in_doubt(reading: Reading) -> tuple[int, int]:
     return found.get(False, 0), found.get(True, 0)
 
 
-def _next_day(reading: Reading, after: str) -> str | None:
+def next_day(reading: Reading, after: str) -> str | None:
+    """Name the first day after a UTC text of which there are calls or sums; None if there is none."""
     ((found,),) = reading.select(_NEXT_DAY, (after,))
     return None if found is None else str(found)
 

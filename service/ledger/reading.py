@@ -1,27 +1,29 @@
 """Reading the log and its tables. Nothing here can write: every connection is opened read-only."""
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
-
-import apsw
-import msgspec
+from typing import Any, Unpack
 
 from service.core import entries, record
+from service.core.books import ReadingEntry, VerdictEntry
 from service.core.budget import BudgetState
 from service.core.entries import AnyEntry, BudgetEntry, OfLedger
 from service.core.in_force import in_force
+from service.core.judged import Judged
 from service.core.merkle import CompactRange, Leaves
 from service.core.record import Step, ToolCall
 from service.core.spending import Spending, checked_by, folded
 from service.errors import StoreError
+from service.ledger import bookshelf
+from service.ledger.bookshelf import WhichReadings, WhichVerdicts
 from service.ledger.choosing import OF_ATTEMPTS, OF_CALLS, CallFilter, conditions, split, where_clause
+from service.ledger.connections import Connections
+from service.ledger.listed import PAGE_ROWS_MAX, CallLine, Head, WalletSum, page, row_of
 from service.ledger.rows import columns
-from service.ledger.schema import LINE, refuse_other_schema
-from service.ledger.sqlite import FILE_NAME, unusable
+from service.ledger.schema import LINE, OF_LEDGER
+from service.ledger.sqlite import FILE_NAME
 from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums
 from service.ledger.sums import rolled_up_query, spending_query, spending_row
 from service.ledger.used import states_of
@@ -33,45 +35,8 @@ from service.ledger.verdicts import (
     verdict_sum,
 )
 
-PAGE_ROWS_MAX = 500
+__all__ = ("PAGE_ROWS_MAX", "CallLine", "Head", "Reading", "WalletSum")
 _LINES_PER_READ = 1000
-_BUSY_TIMEOUT_MS = 5000
-_Row = TypeVar("_Row", bound=msgspec.Struct)
-
-
-class CallLine(msgspec.Struct, frozen=True):
-    """One call of a list, with its attempts in order."""
-
-    call: CallRow
-    attempts: tuple[AttemptRow, ...]
-
-
-class WalletSum(msgspec.Struct, frozen=True, kw_only=True):
-    """What one wallet's attempts in one currency add up to. `currency` is None where no price is known."""
-
-    provider: str
-    wallet: str
-    currency: str | None
-    simulated: bool
-    attempts: int
-    settled: int
-    in_doubt: int
-    unpriced: int
-    uncached_input_tokens: int
-    cached_input_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    cost_pico: int
-    held_pico: int
-
-
-class Head(msgspec.Struct, frozen=True):
-    """Where the log stands."""
-
-    origin: str
-    epoch: int
-    next_index: int
 
 
 class Reading:
@@ -83,11 +48,8 @@ class Reading:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
-        self._local = threading.local()
-        self._all: list[apsw.Connection] = []
-        self._guard = threading.Lock()
-        if not self._path.exists():
+        self._connections = Connections(folder / FILE_NAME)
+        if not (folder / FILE_NAME).exists():
             raise StoreError(
                 f"{folder} holds no ledger",
                 remedy="Name the folder with EXAI_DATA_DIR, or start the service once: `exai serve`.",
@@ -95,22 +57,14 @@ class Reading:
 
     def close(self) -> None:
         """Close every thread's connection."""
-        with self._guard:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
+        self._connections.close()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """Let all reads of this thread in the block see the ledger at one moment.
 
         While it lasts the writer goes on, but its write-ahead log cannot be emptied.
         """
-        try:
-            with self._connection():
-                yield
-        except apsw.Error as error:
-            raise unusable(self._path, error) from error
+        return self._connections.snapshot()
 
     def head(self) -> Head:
         """Say where the log stands."""
@@ -131,17 +85,19 @@ class Reading:
     def of_ledger(self) -> Iterator[OfLedger]:
         """Give every entry that belongs to no call, in order: starts and stops, budgets, tokens, actions.
 
+        Those of the provider's books have methods of their own.
+
         Raises:
             UnreadableEntryError: the log was damaged.
         """
-        query = 'SELECT entry FROM entries WHERE tool_call_id IS NULL ORDER BY "index"'
+        query = f'SELECT entry FROM entries WHERE {OF_LEDGER} ORDER BY "index"'  # noqa: S608 - our own words
         for (line,) in self._read(query):
             entry = entries.decode(line)
             if isinstance(entry, OfLedger):
                 yield entry
 
     def told(self, *, before: int | None = None, limit: int = 50) -> list[AnyEntry]:
-        """List what people and the service did to the ledger, newest first: entries of no call, and resolutions.
+        """List what people and the service did to the ledger, newest first: as `of_ledger`, and resolutions.
 
         Args:
             before: an index; only older entries are listed.
@@ -152,10 +108,10 @@ class Reading:
         """
         of_none, resolved = (
             f'SELECT "index", entry FROM entries WHERE {which} AND "index" < ?1 ORDER BY "index" DESC LIMIT ?2'  # noqa: S608 - our own words
-            for which in ("tool_call_id IS NULL", "kind = 'resolution'")  # each has an index of its own
+            for which in (OF_LEDGER, "kind = 'resolution'")  # each has an index of its own
         )
         query = f"SELECT * FROM ({of_none}) UNION ALL SELECT * FROM ({resolved}) ORDER BY 1 DESC LIMIT ?2"  # noqa: S608 - as above
-        last, most = 2**62 if before is None else before, max(0, min(limit, PAGE_ROWS_MAX))
+        last, most = 2**62 if before is None else before, page(limit)
         return [entries.decode(entry) for _, entry in self._read(query, last, most)]
 
     def budgets(self, at: str) -> tuple[BudgetState, ...]:
@@ -246,7 +202,7 @@ class Reading:
         """Give the rows of one call; None if there is none."""
         query = f"SELECT {', '.join(columns(CallRow))} FROM calls WHERE tool_call_id = ?"  # noqa: S608
         with self.snapshot():
-            found = self._with_attempts([_row(CallRow, row) for row in self._read(query, tool_call_id)])
+            found = self._with_attempts([row_of(CallRow, row) for row in self._read(query, tool_call_id)])
         return found[0] if found else None
 
     def calls(self, only: CallFilter, *, before: int | None = None, limit: int = 50) -> list[CallLine]:
@@ -264,8 +220,8 @@ class Reading:
         names = ", ".join(f"calls.{name}" for name in columns(CallRow))
         query = f"SELECT {names} FROM calls{where_clause(where)} ORDER BY calls.opened_index DESC LIMIT ?"  # noqa: S608
         with self.snapshot():
-            rows = self._read(query, *values, max(0, min(limit, PAGE_ROWS_MAX)))
-            return self._with_attempts([_row(CallRow, row) for row in rows])
+            rows = self._read(query, *values, page(limit))
+            return self._with_attempts([row_of(CallRow, row) for row in rows])
 
     def count(self, only: CallFilter) -> int:
         """Count calls."""
@@ -309,12 +265,58 @@ class Reading:
     def verdict_counts(self, only: CallFilter) -> list[VerdictCount]:
         """Count calls by the verdict on each, sorted by its code."""
         where, values = conditions(only)
-        return [_row(VerdictCount, row) for row in self._read(counts_query(where_clause(where)), *values)]
+        return [row_of(VerdictCount, row) for row in self._read(counts_query(where_clause(where)), *values)]
 
     def verdict_sums(self, only: CallFilter) -> list[VerdictSum]:
         """Add up the attempts of calls by the verdict on each call, and by currency."""
         where, values = conditions(only)
         return [verdict_sum(*row) for row in self._read(sums_query(where_clause(where)), *values)]
+
+    def latest_readings(self, wallet: str) -> tuple[ReadingEntry, ...]:
+        """Give the newest reading of each of a wallet's counters, read or not, in the order they were made."""
+        with self.snapshot():
+            return bookshelf.latest_readings(self.select, wallet)
+
+    def readings(self, wallet: str, **which: Unpack[WhichReadings]) -> list[ReadingEntry]:
+        """List a wallet's readings, oldest first; see `WhichReadings`."""
+        with self.snapshot():
+            return bookshelf.readings(self.select, wallet, **which)
+
+    def reading(self, index: int) -> ReadingEntry | None:
+        """Give one reading; None if the entry of this index is none."""
+        return bookshelf.reading(self.select, index)
+
+    def attempts_of(self, wallets: Collection[str], *, since: str) -> list[AttemptRow]:
+        """Give the attempts of wallets that are open, and those that ended at or after a UTC text, by intent."""
+        with self.snapshot():
+            return bookshelf.attempts_of(self.select, wallets, since=since)
+
+    def verdicts(self, **which: Unpack[WhichVerdicts]) -> list[VerdictEntry]:
+        """List the verdicts on windows, newest first; see `WhichVerdicts`."""
+        with self.snapshot():
+            return bookshelf.verdicts(self.select, **which)
+
+    def verdict(self, index: int) -> VerdictEntry | None:
+        """Give one verdict, on a window or on attempts; None if the entry of this index is none."""
+        return bookshelf.verdict(self.select, index)
+
+    def judged(self, call_ids: Iterable[str]) -> dict[str, Judged]:
+        """Give what was found of the attempts of calls, by attempt id; of those alone of which anything was."""
+        with self.snapshot():
+            return bookshelf.judged(self.select, call_ids)
+
+    def unverified(self, *, since: str, limit: int) -> list[tuple[str, str]]:
+        """List signed attempts of calls opened since a UTC text of which the provider has not said whose they are.
+
+        Returns:
+            The ids of call and attempt, oldest first; none that it was asked about three times.
+        """
+        return bookshelf.unverified(self.select, since=since, limit=limit)
+
+    def doubled(self, wallets: Collection[str], *, since: str) -> list[tuple[str, tuple[str, ...]]]:
+        """List the provider's request ids that several attempts bear, one of these wallets since a UTC text."""
+        with self.snapshot():
+            return bookshelf.doubled(self.select, wallets, since=since)
 
     def facets(self, *, owner: str | None = None) -> dict[str, list[str]]:
         """Name the values that filters can take, sorted; of one client's calls if there is an owner."""
@@ -331,7 +333,7 @@ class Reading:
         """Give every quarter hour's sums."""
         keys, sums = columns(RollupKey), columns(RollupSums)
         rows = self._read(f"SELECT {', '.join((*keys, *sums))} FROM rollups")  # noqa: S608
-        return {_row(RollupKey, row[: len(keys)]): _row(RollupSums, row[len(keys) :]) for row in rows}
+        return {row_of(RollupKey, row[: len(keys)]): row_of(RollupSums, row[len(keys) :]) for row in rows}
 
     def row_counts(self) -> tuple[int, int]:
         """Count the rows of calls and of attempts, whatever they say."""
@@ -344,8 +346,8 @@ class Reading:
         query = f"SELECT {names} FROM attempts WHERE tool_call_id IN ({marks}) ORDER BY number"  # noqa: S608
         of: dict[str, list[AttemptRow]] = {call.tool_call_id: [] for call in calls}
         for row in self._read(query, *of):
-            attempt = _row(AttemptRow, row)
-            of[attempt.tool_call_id].append(attempt)
+            attempt = row_of(AttemptRow, row)
+            of.setdefault(attempt.tool_call_id, []).append(attempt)  # a damaged one may name a call not asked for
         return [CallLine(call, tuple(of[call.tool_call_id])) for call in calls]
 
     def _lines(self, first: int, count: int) -> list[Line]:
@@ -353,32 +355,4 @@ class Reading:
         return [Line(*row) for row in self._read(query, first, count)]
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - what SQL gives
-        try:
-            return list(self._connection().execute(query, values))
-        except (apsw.Error, UnicodeDecodeError) as error:  # the latter: a text that was damaged
-            raise unusable(self._path, error) from error
-
-    def _connection(self) -> apsw.Connection:
-        """Give this thread's own connection: a connection shared by threads would share snapshots too."""
-        connection: apsw.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-            with self._guard:
-                self._all.append(connection)
-        return connection
-
-    def _connect(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-            connection.execute("PRAGMA query_only = ON")
-            refuse_other_schema(connection, self._path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _row(kind: type[_Row], values: tuple[Any, ...]) -> _Row:
-    """Read a row: SQLite has no booleans and no closed lists."""
-    return msgspec.convert(dict(zip(columns(kind), values, strict=True)), kind, strict=False)
+        return self._connections.read(query, values)

@@ -10,7 +10,9 @@ from service.core.entries import AnswerEntry, DoubtEntry, IntentEntry, Resolutio
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, Step, ToolCall
 from service.core.usage import Usage
+from service.core.verdict import own_code
 from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome
+from service.ledger.booking import booked, books_joined
 from service.ledger.store import AttemptRow, CallRow, RollupKey, RollupSums, Rows, Tree
 
 _MINUTES_PER_BUCKET = 15
@@ -34,6 +36,7 @@ def rows(steps: Iterable[Step]) -> Rows:
     Raises:
         ValueError: an amount is no decimal, or beyond AMOUNT_PICO_MAX.
     """
+    steps = tuple(steps)
     calls: dict[str, ToolCall] = {}
     touched: dict[str, str] = {}  # attempt → its call, in the log's order
     closed: set[str] = set()
@@ -60,7 +63,8 @@ def rows(steps: Iterable[Step]) -> Rows:
         _add(sums, now)
         stays = now is not None and before is not None and now[0] == before[0]
         _add(sums if stays else left, before, negative)
-    return Rows(tuple(map(call_row, calls.values())), attempts, (*left.items(), *sums.items()))
+    found = tuple(map(call_row, calls.values()))
+    return Rows(found, attempts, (*left.items(), *sums.items()), books=booked(step.entry for step in steps))
 
 
 def _unresolved(call: ToolCall, attempt_ids: Collection[str]) -> ToolCall:
@@ -90,6 +94,7 @@ def joined(parts: Sequence[Rows], tree: Tree) -> Rows:
         tuple(row for part in parts for row in part.attempts),
         tuple(sums for part in parts for sums in part.rollups),
         tree,
+        books_joined([part.books for part in parts]),
     )
 
 
@@ -113,6 +118,7 @@ def call_row(call: ToolCall) -> CallRow:
         idempotency_key=opened.idempotency.key_sha256 if opened.idempotency else None,
         replay_of=answer.replay_of if answer else None,
         rolled_up=rolled_up(call) is not None,
+        needs_model=opened.needs_model,
     )
 
 
@@ -152,6 +158,11 @@ def attempt_row(attempt: Attempt) -> AttemptRow:
         held_tokens=_worst_tokens(intent) if held or _uncounted(resolution) else None,
         stated_tokens=_stated_tokens(resolution),
         duration_us=end.timing.ended_us if end and end.timing else None,
+        intent_index=intent.index,
+        end_index=end.index if end else None,
+        ended_at=end.at if end else None,
+        signed=settled is not None and settled.signature is not None,
+        code=own_code(attempt),
     )
 
 

@@ -4,7 +4,7 @@ What is recorded is the log alone; all other tables derive from it. So a migrati
 byte, and makes the rest anew from them, in one transaction: a file is of the one version or of the other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import apsw
@@ -12,13 +12,23 @@ import msgspec
 
 from service import VERSION
 from service.errors import StoreBrokenError, StoreError
+from service.ledger import deciding
 from service.ledger import rows as views
 from service.ledger.rebuilding import rebuilt
-from service.ledger.store import AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows
+from service.ledger.store import NO_BOOKS, AttemptRow, CallRow, Line, RollupKey, RollupSums, Rows
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""The tables hold codes of `core.verdict.RULE` 2: another rule is another schema."""
 LINE = '"index", kind, tool_call_id, leaf_hash, entry'
 _ROWS_PER_READ = 1000
+
+OF_LEDGER = "tool_call_id IS NULL AND kind NOT IN ('reading', 'verification', 'verdict')"
+"""The entries of no call, without those of the provider's books: there may be a million. As the index says it."""
+_OF_LEDGER_INDEX = f'CREATE INDEX entries_of_ledger ON entries ("index") WHERE {OF_LEDGER};'
+_INDEXES = f"""
+CREATE INDEX resolutions ON entries ("index") WHERE kind = 'resolution';
+{_OF_LEDGER_INDEX}
+"""
 
 _LOG = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -31,8 +41,6 @@ CREATE TABLE entries (
     entry BLOB NOT NULL
 ) STRICT;
 CREATE INDEX entries_of_call ON entries (tool_call_id, "index") WHERE tool_call_id IS NOT NULL;
-CREATE INDEX entries_of_ledger ON entries ("index") WHERE tool_call_id IS NULL;
-CREATE INDEX resolutions ON entries ("index") WHERE kind = 'resolution';
 CREATE TRIGGER entries_only_follow BEFORE INSERT ON entries -- REPLACE would not wake the triggers below
     WHEN NEW."index" IS NOT (SELECT coalesce(max("index") + 1, 0) FROM entries)
     BEGIN SELECT RAISE(ABORT, 'an entry only follows the last one'); END;
@@ -73,7 +81,8 @@ CREATE TABLE calls (
     duration_us INTEGER,
     idempotency_key TEXT,
     replay_of TEXT,
-    rolled_up INTEGER NOT NULL
+    rolled_up INTEGER NOT NULL,
+    needs_model INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX calls_in_time ON calls (opened_at);
 CREATE INDEX calls_apart ON calls (opened_at) WHERE rolled_up = 0;
@@ -106,8 +115,16 @@ CREATE TABLE attempts (
     held_tokens INTEGER,
     stated_tokens INTEGER,
     duration_us INTEGER,
+    intent_index INTEGER NOT NULL,
+    end_index INTEGER,
+    ended_at TEXT,
+    signed INTEGER NOT NULL,
+    code TEXT NOT NULL,
     PRIMARY KEY (tool_call_id, number)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_by_id ON attempts (attempt_id);
+CREATE INDEX attempts_ended ON attempts (wallet, end_index) WHERE end_index IS NOT NULL;
+CREATE INDEX attempts_of_provider_id ON attempts (provider_request_id) WHERE provider_request_id IS NOT NULL;
 
 CREATE TABLE rollups (
     bucket TEXT NOT NULL,
@@ -143,17 +160,16 @@ CREATE TABLE rollups (
     PRIMARY KEY (bucket, client, tool, provider, wallet, model, currency, simulated)
 ) STRICT, WITHOUT ROWID;
 """
+_DERIVED += deciding.TABLES
 
-_DERIVED_BEFORE = {1: ("calls", "attempts", "rollups")}
+_DERIVED_BEFORE = {1: ("calls", "attempts", "rollups"), 2: ("tree", "blocks", "calls", "attempts", "rollups")}
 """By version: the tables that were derived then, and are made anew."""
 
 _TO_LOG = {
-    1: """
-        CREATE INDEX entries_of_ledger ON entries ("index") WHERE tool_call_id IS NULL;
-        CREATE INDEX resolutions ON entries ("index") WHERE kind = 'resolution';
-    """
+    1: _INDEXES,
+    2: f"DROP INDEX entries_of_ledger;\n{_OF_LEDGER_INDEX}",
 }
-"""By version: what the log's own tables lack."""
+"""By version: what makes the log's own tables those of the next version."""
 
 READABLE = frozenset({*_TO_LOG, SCHEMA_VERSION})
 
@@ -162,6 +178,7 @@ def create(connection: apsw.Connection) -> None:
     """Make the tables of a new file."""
     with connection:
         connection.execute(_LOG)
+        connection.execute(_INDEXES)
         connection.execute(_DERIVED)
         connection.pragma("user_version", SCHEMA_VERSION)
 
@@ -227,6 +244,8 @@ def put(connection: apsw.Connection, changed: Rows) -> None:
     executemany = connection.executemany
     executemany(_PUT_CALL, map(msgspec.structs.astuple, changed.calls))
     executemany(_PUT_ATTEMPT, map(msgspec.structs.astuple, changed.attempts))
+    if changed.books is not NO_BOOKS:
+        deciding.put(connection, changed.books)
     executemany(_ADD_ROLLUP, (_values(*rollup) for rollup in changed.rollups))
     executemany(_SEEN_LAST, (msgspec.structs.astuple(key) for key, sums in changed.rollups if sums.calls < 0))
     executemany(_PUT_BLOCK, changed.tree.blocks)
@@ -246,9 +265,16 @@ def _insert(table: str, row: tuple[str, ...], on_conflict: str) -> str:
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks}) ON CONFLICT {on_conflict}"  # noqa: S608 - our own names
 
 
-def _put(table: str, row: type[msgspec.Struct], *key: str) -> str:
-    """Write the statement that puts a row in place of the one with the same key; any other clash must fail."""
-    fresh = ", ".join(f"{name} = excluded.{name}" for name in views.columns(row) if name not in key)
+def _put(table: str, row: type[msgspec.Struct], *key: str, fixed: Collection[str] = ()) -> str:
+    """Write the statement that puts a row in place of the one with the same key; any other clash must fail.
+
+    Args:
+        table: its name.
+        row: what is put.
+        key: the columns that tell rows apart.
+        fixed: columns that no later state of a row changes; an index over them alone is then left alone, too.
+    """
+    fresh = ", ".join(f"{name} = excluded.{name}" for name in views.columns(row) if name not in (*key, *fixed))
     return _insert(table, views.columns(row), f"({', '.join(key)}) DO UPDATE SET {fresh}")
 
 
@@ -266,7 +292,9 @@ def _values(key: RollupKey, sums: RollupSums) -> tuple[object, ...]:
 
 PUT_LINE = f"INSERT INTO entries ({LINE}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - our own names
 _PUT_CALL = _put("calls", CallRow, "tool_call_id")
-_PUT_ATTEMPT = _put("attempts", AttemptRow, "tool_call_id", "number")
+_PUT_ATTEMPT = _put(
+    "attempts", AttemptRow, "tool_call_id", "number", fixed=("attempt_id", "wallet", "intent_index")
+)
 _ADD_ROLLUP = _add()
 _SEEN_LAST = f"""
     UPDATE rollups SET last_at = coalesce((

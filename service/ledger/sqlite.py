@@ -115,8 +115,8 @@ class SqliteStore:
         return [Line(*row) for row in self._connection.execute(query, (tool_call_id,))]
 
     def of_ledger(self) -> Iterator[Line]:
-        """Give the lines of no call, in order."""
-        query = f'SELECT {schema.LINE} FROM entries WHERE tool_call_id IS NULL ORDER BY "index"'  # noqa: S608
+        """Give the lines of no call, in order; not those of the provider's books."""
+        query = f'SELECT {schema.LINE} FROM entries WHERE {schema.OF_LEDGER} ORDER BY "index"'  # noqa: S608
         return (Line(*row) for row in self._connection.execute(query))
 
     def select(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

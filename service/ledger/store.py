@@ -36,6 +36,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         rolled_up: whether the roll-ups hold it: it is closed, and all its attempts belong to one of them.
+        needs_model: whether its tool has no good answer but a model's.
     """
 
     tool_call_id: str
@@ -54,6 +55,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     replay_of: str | None
     rolled_up: bool
+    needs_model: bool = False
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,9 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
         held_pico: the worst case, while it is open, in doubt, or settled without a known price.
         held_tokens: the same, while it is open, in doubt, or resolved without a count of tokens.
         stated_tokens: what a resolution says it consumed.
+        intent_index, end_index: where the log holds its intent and its end; a resolution is no end.
+        signed: whether the answer bore the provider's signature.
+        code: the verdict's code by its own record alone, of `core.verdict.RULE`.
     """
 
     attempt_id: str
@@ -90,6 +95,97 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     held_tokens: int | None
     stated_tokens: int | None
     duration_us: int | None
+    intent_index: int = -1
+    end_index: int | None = None
+    ended_at: str | None = None
+    signed: bool = False
+    code: str = ""
+
+
+class ReadingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of a provider's counter, as far as it is looked up by."""
+
+    index: int
+    wallet: str
+    counter: str
+    outcome: str
+    at: str
+    simulated: bool
+
+
+class WindowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One verdict on a wallet's window.
+
+    It decides the settled attempts of that wallet, real or simulated as it is itself, whose intent stands after
+    the entry `after`, and whose end stands at or before the entry `until` and before its own.
+    """
+
+    index: int
+    at: str
+    provider: str
+    wallet: str
+    simulated: bool
+    after: int
+    until: int
+    word: str
+    code: str
+
+
+class OwnRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One verdict on one attempt, which stands in the log before it."""
+
+    attempt_id: str
+    index: int
+    code: str
+
+
+class VerificationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider said of one attempt's signature."""
+
+    tool_call_id: str
+    attempt_id: str
+    index: int
+    outcome: str
+
+
+class JudgedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of one attempt after its call was written down; indexes are of entries.
+
+    Attributes:
+        own_index: of the newest verdict on this very attempt.
+        window_index: of the verdict on a window that holds: the newest that decides it, but a PROVEN one stays.
+        last_index: of the newest verdict on a window that decides it.
+        verification_index: of the newest answer about its signature; `verified` is what that said.
+        tries: how often the provider was asked about it.
+    """
+
+    tool_call_id: str
+    number: int
+    own_index: int | None = None
+    own_code: str | None = None
+    window_index: int | None = None
+    window_code: str | None = None
+    last_index: int | None = None
+    verification_index: int | None = None
+    verified: str | None = None
+    tries: int = 0
+
+
+class BookRows(msgspec.Struct, frozen=True):
+    """What entries of the provider's books change, each kind in the log's order.
+
+    It is put after the attempts of the same lines. Who decides what is said by indexes alone, so it is the same
+    whether these lines came in one batch or in many.
+    """
+
+    readings: tuple[ReadingRow, ...] = ()
+    windows: tuple[WindowRow, ...] = ()
+    owns: tuple[OwnRow, ...] = ()
+    verifications: tuple[VerificationRow, ...] = ()
+
+
+NO_BOOKS = BookRows()
+"""What nearly every batch changes in these: nothing. It is this very object."""
 
 
 class RollupKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +268,7 @@ class Rows(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptRow, ...]
     rollups: tuple[tuple[RollupKey, RollupSums], ...]
     tree: Tree = Tree()
+    books: BookRows = NO_BOOKS
 
 
 class Store(Protocol):
@@ -211,7 +308,7 @@ class Store(Protocol):
         """Give the lines of one call, in the log's order; none if there is no such call."""
 
     def of_ledger(self) -> Iterator[Line]:
-        """Give the lines of no call, in the log's order."""
+        """Give the lines of no call, in the log's order; not those of the provider's books."""
 
     def close(self) -> None:
         """Let go of the data folder. Nothing but another `close` may be called after it."""

@@ -1,16 +1,18 @@
 """Verdicts in sums: every call's verdict as one SQL expression, equal to `core.verdict` for every record.
 
-The tables hold no verdict, because a later rule may judge better; so it is derived each time it is asked for.
+The tables hold what each attempt's own record says, and which verdict entries decide it; no call's verdict, which
+follows from these and changes without an entry of the call.
 """
 
 from collections.abc import Iterable
 
 import msgspec
 
-from service.core.verdict import CODES, GRAVITY, STILL_OPEN, TIMED_OUT, ZERO, word_of
-from service.core.words import AttemptOutcome, CostStatus, VerdictWord
+from service.core.verdict import CODES, GRAVITY, PHANTOM, REPEATS, STILL_OPEN, UNDECIDED, ZERO, word_of
+from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, VerdictWord
 
 _PICO_SPLIT = 10**6  # amounts are summed in two halves, so that no sum passes SQLite's 64 bits
+_CODE_CHARS_MAX = max(map(len, GRAVITY))
 
 
 class VerdictCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,48 +68,19 @@ def _case(pairs: Iterable[tuple[str, str]]) -> str:
     return " ".join(f"WHEN {when} THEN {then}" for when, then in pairs)
 
 
-def _entry_of_attempt(kind: str, condition: str) -> str:
-    """Ask whether the attempt's ending entry, which the tables do not show whole, meets a condition."""
-    return (
-        "EXISTS (SELECT 1 FROM entries WHERE entries.tool_call_id = one.tool_call_id"  # noqa: S608 - our own words
-        f" AND entries.kind = '{kind}'"
-        " AND CAST(entries.entry AS TEXT) ->> '$.attempt_id' = one.attempt_id"
-        f" AND {condition})"
-    )
-
-
 def _expression() -> str:
     """Write the rule over `calls`: a call's gravest attempt speaks; without attempts, its zero reason."""
-    place = {code: str(at) for at, code in enumerate(GRAVITY)}
-    text = "CAST(entries.entry AS TEXT)"
-    causes = ", ".join(f"'{cause}'" for cause in sorted(TIMED_OUT))
-    other_model = _entry_of_attempt(
-        "settlement", f"NOT {text} ->> '$.model_known' AND {text} ->> '$.model_reported' IS NOT NULL"
-    )
-    timed_out = _entry_of_attempt("doubt", f"{text} ->> '$.cause' IN ({causes})")
-    settled = _case(
-        [
-            (other_model, place["M3"]),
-            (f"one.cost_status = '{CostStatus.UNKNOWN_PRICE}'", place["U7"]),
-            (f"one.cost_status = '{CostStatus.FREE}'", place["N4"]),
-        ]
-    )
-    attempt = _case(
-        [
-            (f"'{AttemptOutcome.SETTLED}'", f"CASE {settled} ELSE {place['U4']} END"),
-            (f"'{AttemptOutcome.REFUSED}'", place["N3"]),
-            (f"'{AttemptOutcome.UNSENT}'", place["N6"]),
-            (f"'{AttemptOutcome.RECONCILED}'", place["U10"]),
-            (f"'{AttemptOutcome.WRITTEN_OFF}'", place["U11"]),
-            (f"'{AttemptOutcome.IN_DOUBT}'", f"CASE WHEN {timed_out} THEN {place['U5']} ELSE {place['U6']} END"),
-        ]
-    )
-    gravest = f"min(CASE one.outcome {attempt} ELSE {place[STILL_OPEN]} END)"
-    codes = _case((at, f"'{code}'") for code, at in place.items())
+    places = f" {' '.join(GRAVITY)} "  # a code's place in it is its gravity, found with one call
+    code = f"coalesce(judged.own_code, CASE WHEN one.code = '{UNDECIDED}' THEN judged.window_code END, one.code)"
+    gravest = f"min(nullif(instr('{places}', ' ' || {code} || ' '), 0))"
     zeros = _case((f"'{reason}'", f"'{code}'") for reason, (code, _) in ZERO.items())
+    repeats = ", ".join(f"'{reason}'" for reason in sorted(REPEATS))
+    phantom = f"calls.needs_model AND calls.outcome = '{ToolOutcome.OK}' AND calls.zero_reason NOT IN ({repeats})"
     return (
-        f"CASE WHEN calls.attempts = 0 THEN CASE calls.zero_reason {zeros} ELSE '{STILL_OPEN}' END"  # noqa: S608 - our own words
-        f" ELSE (SELECT CASE {gravest} {codes} END FROM attempts AS one"
+        f"CASE WHEN calls.attempts = 0 THEN CASE WHEN {phantom} THEN '{PHANTOM}' ELSE"  # noqa: S608 - our own words
+        f" CASE calls.zero_reason {zeros} ELSE '{STILL_OPEN}' END END"
+        f" ELSE (SELECT rtrim(substr('{places}', {gravest} + 1, {_CODE_CHARS_MAX})) FROM attempts AS one"
+        " LEFT JOIN judged ON judged.tool_call_id = one.tool_call_id AND judged.number = one.number"
         " WHERE one.tool_call_id = calls.tool_call_id) END"
     )
 

@@ -10,14 +10,16 @@ import msgspec
 
 from service.core import entries, merkle
 from service.core.canonical import is_canonical
-from service.core.entries import ADOPT, ActionEntry, AnyEntry
+from service.core.entries import ADOPT, ActionEntry, AnyEntry, OfBooks
 from service.core.record import Step, ToolCall
 from service.core.times import utc_ns, utc_text
+from service.ledger import shelving
 from service.ledger.findings import Findings, Report
 from service.ledger.reading import CallLine, Reading
 from service.ledger.rebuilding import Folding
 from service.ledger.rows import SUMMED, added_up_to_max, attempt_row, call_row, rows
 from service.ledger.seals import NOT_ITS_HASH, as_bytes
+from service.ledger.shelving import Shelf
 from service.ledger.store import Line, RollupKey, RollupSums
 
 
@@ -102,10 +104,13 @@ def compare_rows(reading: Reading, *, findings: Findings | None = None) -> Repor
     """
     findings = findings or Findings()
     walk, sums = Walk(findings), dict[RollupKey, RollupSums]()
+    shelf = Shelf(reading, findings)
     calls, attempts = 0, 0
     with reading.snapshot():
         for line in reading.lines():
             step = walk.take(line)
+            if step is not None and isinstance(step.entry, OfBooks):
+                shelf.take(step.entry)
             if step is None or step.call is None:
                 continue
             _add(walk, sums, step)
@@ -121,6 +126,9 @@ def compare_rows(reading: Reading, *, findings: Findings | None = None) -> Repor
                 None, f"{calls} calls and {attempts} attempts in the log, {stored[0]} and {stored[1]} as rows"
             )
         _compare_rollups(walk, sums, reading.rollups())
+        shelf.compare_counts()
+        for _ in shelving.compare(reading, findings):
+            pass
     return findings.report(walk.entries)
 
 

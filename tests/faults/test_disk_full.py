@@ -34,7 +34,7 @@ from tests.processes import Judge, eventually, get, get_json
 from tests.speaking import Said, Speaker, speaking
 
 SMALL_DISK = os.environ.get("EXAI_SMALL_DISK")
-SIZE_BYTES = 24 * 1024 * 1024
+SIZE_BYTES = 28 * 1024 * 1024
 CALLS = 1000
 AT_ONCE = 5
 _lives = Lives(Made())

@@ -8,6 +8,7 @@ from typing import Any
 from service.core.entries import AnyEntry, kind
 
 _ENDS = {"settlement": "settled", "refusal": "refused", "unsent": "unsent", "doubt": "in_doubt"}
+_OF_NO_CALL = frozenset({"system", "reading", "verification", "verdict"})
 
 
 class _RefusedError(Exception):
@@ -90,7 +91,7 @@ class Grammar:
         return later
 
     def _fold(self, what: str, entry: Any) -> None:  # noqa: ANN401 - whatever is asked for
-        if what == "system":
+        if what in _OF_NO_CALL:
             return
         if what == "tool_call":
             _refuse_if(entry.tool_call_id in self._calls)

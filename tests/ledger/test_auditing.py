@@ -173,7 +173,7 @@ def test_writing_meanwhile_does_no_harm(house: House, lives: Lives, made: "Made"
 A_ROW_MORE = """
     INSERT INTO calls
     SELECT 'x', 99, opened_at, client, tool, trace_id, 0, 0, outcome, zero_reason, error_code, closed_at,
-        duration_us, NULL, NULL, 0
+        duration_us, NULL, NULL, 0, 0
     FROM calls LIMIT 1
 """
 FORGERIES: dict[str, tuple[str, str, str]] = {

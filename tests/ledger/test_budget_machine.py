@@ -194,7 +194,8 @@ class Budgeting(RuleBasedStateMachine):
     def fits(terms: BudgetTerms, one: Made, others: list[Made]) -> bool:
         """Compare the sums of one budget with its limits."""
         money = [unit for unit in terms.limits if unit != "tokens"]
-        if not terms.allow_unknown_price and one.row.currency not in money:
+        priceless = one.row.currency not in money and one.row.held_pico != 0  # what costs nothing, a plan pays
+        if not terms.allow_unknown_price and priceless:
             return False
         near = [other for other in others if matches(terms, other) and share(terms, other) == share(terms, one)]
         return all(

@@ -17,19 +17,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from service.core.entries import AnswerEntry, AnyEntry, OfCall, SystemEntry, ToolCallEntry
+from service.core.entries import AnswerEntry, AnyEntry, OfCall, SystemEntry, ToolCallEntry, decode
 from service.core.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from service.core.words import ZeroReason
 from service.errors import StoreFullError
 from service.ledger import sweep
+from service.ledger.listed import row_of
 from service.ledger.memory import Memory, MemoryStore
 from service.ledger.reading import Reading
+from service.ledger.rows import columns
 from service.ledger.sqlite import SqliteStore
-from service.ledger.store import Line, Store
+from service.ledger.store import JudgedRow, Line, Store
 from service.ledger.verify import compare_rows, verify
 from service.ledger.writer import Append, Writer
 from tests.conftest import Made
 from tests.ledger.grammar import Grammar
+from tests.ledger.shelf import Found, books, found
 from tests.simulation.seeds import SEEDS_MAX
 
 AT = "2026-11-22T16:21:00.000000Z"
@@ -50,8 +53,8 @@ class Disk(Protocol):
     def opened(self) -> Store:
         """Open it."""
 
-    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str]]:
-        """Give all lines, and the outcome of every attempt's row by call and number."""
+    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str], dict[tuple[str, int], Found]]:
+        """Give all lines, and of every attempt by call and number the row's outcome, and what was found of it."""
 
 
 class InMemory:
@@ -64,10 +67,11 @@ class InMemory:
         """Open it."""
         return MemoryStore(self._memory, new_origin=ORIGIN)
 
-    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str]]:
+    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str], dict[tuple[str, int], Found]]:
         """Give what it holds."""
         rows = self._memory.attempts.values()
-        return self._memory.lines, {(row.tool_call_id, row.number): str(row.outcome) for row in rows}
+        judged = {key: _shown(row) for key, row in self._memory.judged.items()}
+        return self._memory.lines, {(row.tool_call_id, row.number): str(row.outcome) for row in rows}, judged
 
 
 class OnDisk:
@@ -80,17 +84,20 @@ class OnDisk:
         """Open it."""
         return SqliteStore(self._folder, new_origin=ORIGIN)
 
-    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str]]:
+    def read(self) -> tuple[Sequence[Line], dict[tuple[str, int], str], dict[tuple[str, int], Found]]:
         """Give what it holds; its tables must be those of its log."""
         reading = Reading(self._folder)
         try:
             assert () == compare_rows(reading).problems
             lines = list(reading.lines())
-            found = [reading.call_row(name) for name in {str(line.tool_call_id) for line in lines}]
-            rows = [row for call in found if call is not None for row in call.attempts]
+            calls = [reading.call_row(name) for name in {str(line.tool_call_id) for line in lines}]
+            rows = [row for call in calls if call is not None for row in call.attempts]
+            names = ", ".join(columns(JudgedRow))
+            kept = [row_of(JudgedRow, row) for row in reading.select(f"SELECT {names} FROM judged")]  # noqa: S608 - ours
         finally:
             reading.close()
-        return lines, {(row.tool_call_id, row.number): str(row.outcome) for row in rows}
+        judged = {(row.tool_call_id, row.number): _shown(row) for row in kept}
+        return lines, {(row.tool_call_id, row.number): str(row.outcome) for row in rows}, judged
 
 
 class Machine(RuleBasedStateMachine):
@@ -141,6 +148,17 @@ class Machine(RuleBasedStateMachine):
         due = self.model.after(self.batch).attempts(call) + 1
         self.batch.append([_intent(call, attempt, due + ahead, retry_of)])
 
+    @precondition(lambda self: self._waiting() < WAITING_MAX)
+    @rule(data=st.data())
+    def look_up(self, data: st.DataObject) -> None:
+        """Say something of the provider's books, about attempts that there may be."""
+        named = [
+            (call, _attempt_id(call, number))
+            for call in (f"{one:016x}" * 2 for one in (1, 2, 3))
+            for number in (1, 2)
+        ]
+        self.batch.append([data.draw(books(named, self.model.length + self._waiting()))])
+
     @precondition(lambda self: len(self.batch) > 1)
     @rule()
     def join(self) -> None:
@@ -190,10 +208,11 @@ class Machine(RuleBasedStateMachine):
         """Read all: the log verifies, its tree is that of its lines, its rows are what the model says."""
         self.store.close()
         with self.closing:
-            lines, outcomes = self.disk.read()
+            lines, outcomes, judged = self.disk.read()
             assert () == verify(lines).problems
             assert _root([leaf_hash(line.entry) for line in lines]) == self.store.tree.range.root
             assert self.model.outcomes() == outcomes
+            assert found(decode(line.entry) for line in lines) == judged
 
     def _waiting(self) -> int:
         return sum(map(len, self.batch))
@@ -237,6 +256,10 @@ class MachineOnDisk(Machine):
 def test_the_writer_keeps_to_the_grammar(machine: type[Machine], examples: int) -> None:
     """Nothing that may follow is refused, nothing else is let through, and a crash changes neither."""
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=50))
+
+
+def _shown(row: JudgedRow) -> Found:
+    return Found(row.own_index, row.window_index, row.last_index, row.verification_index, row.tries)
 
 
 def _attempt_id(call: str, attempt: int) -> str:

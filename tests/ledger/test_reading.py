@@ -198,7 +198,7 @@ async def test_pages_follow_each_other(written: "Full", lives: "Lives") -> None:
 @pytest.mark.parametrize(("limit", "rows"), [(-1, 0), (0, 0), (2, 2), (4, 3)])
 async def test_a_page_is_bounded(written: "Full", monkeypatch: pytest.MonkeyPatch, limit: int, rows: int) -> None:
     """A limit below zero means nothing, not everything; one above the bound means the bound."""
-    monkeypatch.setattr("service.ledger.reading.PAGE_ROWS_MAX", 3)
+    monkeypatch.setattr("service.ledger.listed.PAGE_ROWS_MAX", 3)
     async with written(4) as reading:
         assert rows == len(reading.calls(CallFilter(), limit=limit))
 

@@ -14,6 +14,7 @@ from service.core.note import VerifierKey
 from service.core.words import ResolutionOutcome
 from service.errors import RolledBackError, StoreBrokenError, StoreError, StoreLockedError
 from service.ledger.checkpoints import Checkpoints
+from service.ledger.choosing import CallFilter
 from service.ledger.export import export_line
 from service.ledger.keeping import archive, back_up
 from service.ledger.keyfile import FILE_NAME as KEY_NAME
@@ -23,10 +24,12 @@ from service.ledger.restoring import restore
 from service.ledger.sqlite import FILE_NAME, LOCK_NAME, lock
 from service.ledger.verify import compare_rows, verify
 from tests.custody import Custody, custody, doubted, lived
+from tests.ledger import shelf
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
+DERIVED = ("tree", "blocks", "calls", "attempts", "rollups", "readings", "windows", "owns", "judged")
 COPIES = ("backup", "archive", "export")
 FOUND = Finding(
     outcome=ResolutionOutcome.RECONCILED,
@@ -40,12 +43,18 @@ FOUND = Finding(
 
 @pytest.fixture
 async def kept(tmp_path: Path, made: "Made") -> Custody:
-    """A log of two epochs: settled calls, one in doubt that was resolved, one that is in doubt."""
+    """A log of two epochs: settled calls, one in doubt that was resolved, one that is in doubt; readings."""
     kept = custody(tmp_path)
     await kept.write(*lived(made, 1), *doubted(made, 2), *lived(made, 3))
     with kept.reading() as reading:
         resolved = resolution(attempt_in_doubt(reading, f"{2:032x}"), FOUND, by="a test")
-    await kept.write(resolved, *doubted(made, 4))
+        last = reading.head().next_index
+        attempts = [row.attempt_id for one in reading.calls(CallFilter()) for row in one.attempts]
+    said = shelf.verification(f"{1:032x}", attempts[-1])
+    of_books = (shelf.reading(), shelf.window(-1, last), shelf.own(attempts[0]), said)
+    await kept.write(resolved, *of_books, *doubted(made, 4))
+    with kept.reading() as reading:
+        assert 2 == len(reading.judged([f"{1:032x}", f"{3:032x}"]))
     return kept
 
 
@@ -66,7 +75,7 @@ def tables(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     connection = apsw.Connection(str(folder / FILE_NAME))
     try:
         found = {"schema": sorted(connection.execute("SELECT name, sql FROM sqlite_schema"))}
-        for name in ("entries", "tree", "blocks", "calls", "attempts", "rollups"):
+        for name in ("entries", *DERIVED):
             found[name] = sorted(connection.execute(f"SELECT * FROM {name}"), key=str)  # noqa: S608 - ours
         return found
     finally:

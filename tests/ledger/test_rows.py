@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from service.core.entries import WorstCase
+from service.core.evidence import Signature
 from service.core.money import PICO_PER_UNIT
 from service.core.record import SIMULATOR_HEADER, Step
 from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
@@ -25,6 +26,7 @@ from service.ledger.rows import (
 )
 from service.ledger.sqlite import SqliteStore
 from service.ledger.store import AttemptRow, RollupSums, Rows
+from tests.conftest import AT
 
 if TYPE_CHECKING:
     from service.core.entries import OfCall
@@ -59,6 +61,17 @@ def test_a_settled_attempt_costs(made: "Made") -> None:
         row.reasoning_tokens,
     )
     assert (200, "header-1", 20_250) == (row.http_status, row.provider_request_id, row.duration_us)
+
+
+def test_an_attempt_knows_its_place_and_its_own_code(made: "Made") -> None:
+    """Where the log holds its intent and its end, when that was, and what its record alone says of it."""
+    signature = Signature(nonce="n", model="m", signature="s", timestamp="1")
+    row = attempt_row(made.call(made.intent(), made.settlement(signature=signature)).attempts[0])
+    assert (1, 2, AT, True, "U1") == (row.intent_index, row.end_index, row.ended_at, row.signed, row.code)
+    row = attempt_row(made.call(made.intent()).attempts[0])
+    assert (1, None, None, False, "U9") == (row.intent_index, row.end_index, row.ended_at, row.signed, row.code)
+    row = attempt_row(made.call(made.intent(), made.doubt(), made.resolution()).attempts[0])
+    assert (2, "U10") == (row.end_index, row.code)
 
 
 def test_a_request_without_header_ids_is_known_by_its_body(made: "Made") -> None:

@@ -143,8 +143,8 @@ FORGERIES: dict[str, tuple[Callable[[Line], Line], str]] = {
     "index": (lambda line: forged(line, index=5), "the entry says it is index 5"),
     "call": (lambda line: forged(line, tool_call_id="e" * 32), "filed under"),
     "attempt": (lambda line: forged(line, number=2), "is number 2, not 1"),
-    "version": (lambda line: _reworded(line, b'"v":2', b'"v":3'), "version is 3"),
-    "spaces": (lambda line: _reworded(line, b'"v":2', b'"v": 2'), "no canonical JSON"),
+    "version": (lambda line: _reworded(line, b'"v":3', b'"v":4'), "version is 4"),
+    "spaces": (lambda line: _reworded(line, b'"v":3', b'"v": 3'), "no canonical JSON"),
     "filed kind": (lambda line: msgspec.structs.replace(line, kind="doubt"), "of kind intent, filed as 'doubt'"),
     "filed call": (lambda line: msgspec.structs.replace(line, tool_call_id=None), "filed under None"),
 }

@@ -102,8 +102,8 @@ def rounds(patch: pytest.MonkeyPatch) -> None:
     """Round what an attempt cost to whole micro-units."""
     cost = pricing.cost
 
-    def rounded(*of: Any) -> Cost:  # noqa: ANN401 - passed on
-        exact = cost(*of)
+    def rounded(*of: Any, **named: Any) -> Cost:  # noqa: ANN401 - passed on
+        exact = cost(*of, **named)
         if exact.amount is None:
             return exact
         return msgspec.structs.replace(exact, amount=decimal_text(pico(exact.amount) // 10**6 * 10**6))
