@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -10,10 +10,11 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from console import figures, pages, words
+from console import codes, figures, pages, words
 from console.asking import BadQuestionError
 from console.live import LIVE, Live
-from console.page import PREFIX, STATE, Handler, NotHereError, State, answer_json, compress, show
+from console.page import PREFIX, STATE, Handler, NotAllowedError, NotHereError, State, answer_json, compress, show
+from console.proofs import Begin, Proofs
 from service import plugs
 from service.core.account import held_text, spent_text
 from service.core.entries import UnreadableEntryError
@@ -58,6 +59,8 @@ def create(
     live: Live,
     assure: Assuring,
     may_stay: Callable[[web.Request], bool],
+    wallets: Sequence[str] = (),
+    prove: Begin | None = None,
 ) -> web.Application:
     """Build the console, which the caller mounts as a sub-application at `PREFIX`.
 
@@ -71,14 +74,41 @@ def create(
         live: a listener of the ledger's feed; the application closes it when it shuts down.
         assure: says how far the log is signed and verified; it blocks.
         may_stay: whether who made a request may still read.
+        wallets: names of those that this service pays from, whether or not the ledger knows them yet.
+        prove: begins a proof as a tool call of its own, given a wallet's name and what it may cost at most (None
+            for either: its own choice), and gives that call's id without waiting for its end. It raises an
+            `ExaiError` where it may not begin. Without it the console offers no proof.
 
     Raises:
         PlugError: a page's file is malformed.
     """
     app = web.Application(middlewares=[_teach])
     assets = _add_assets(app)
-    app[STATE] = State(reading, console_url, mcp_url, simulated_banner, clock, owner, assets, assure, may_stay)
+    app[STATE] = State(
+        reading,
+        console_url,
+        mcp_url,
+        simulated_banner,
+        clock,
+        owner,
+        assets,
+        assure,
+        may_stay,
+        tuple(wallets),
+        Proofs(prove),
+    )
     app[LIVE] = live
+    environment = _templates(app)
+    for page in plugs.load(pages, "PAGE", "routes").values():
+        environment.get_template(f"{page.name}.html")  # a page without its template stops the start
+        app.add_routes(page.routes)
+    app.on_response_prepare.append(_guard)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+def _templates(app: web.Application) -> jinja2.Environment:
+    """Give the application its templates, and these the words and figures that they write with."""
     environment = aiohttp_jinja2.setup(
         app,
         loader=jinja2.PackageLoader("console", "templates"),
@@ -93,24 +123,21 @@ def create(
         "ATTEMPTS": words.ATTEMPTS,
         "BADGES": words.BADGES,
         "CLASSES": words.CLASSES,
-        "REASONS": words.REASONS,
+        "CHECKS": words.CHECKS,
+        "REASONS": codes.REASONS,
         "counted": figures.counted,
         "age": figures.age,
         "spent_text": spent_text,
         "held_text": held_text,
     }
     environment.globals.update(constants)
-    for page in plugs.load(pages, "PAGE", "routes").values():
-        environment.get_template(f"{page.name}.html")  # a page without its template stops the start
-        app.add_routes(page.routes)
-    app.on_response_prepare.append(_guard)
-    app.on_shutdown.append(_end_streams)
-    return app
+    return environment
 
 
 async def _guard(_request: web.Request, response: web.StreamResponse) -> None:
     """Set the strict headers on everything that leaves, errors and static files included."""
-    response.headers.update(_HEADERS)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
 
@@ -128,18 +155,28 @@ async def _teach(request: web.Request, handler: Handler) -> web.StreamResponse:
     except BadQuestionError as error:
         names = [f"{name}: {meaning}" for name, meaning in error.names.items()]
         return _refused(request, 400, "This address cannot be answered", str(error), names)
-    except NotHereError as error:
-        return _refused(request, 404, "Nothing is here", str(error), _ways_on())
-    except web.HTTPNotFound:
-        return _refused(request, 404, "Nothing is here", "The console has no page at this address.", _ways_on())
-    except web.HTTPMethodNotAllowed:
-        said = "The console only shows. It answers GET and HEAD, and changes nothing."
-        return _refused(request, 405, "This cannot be done here", said, _ways_on())
+    except (NotHereError, NotAllowedError, web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        return _not_shown(request, error)
     except (UnreadableEntryError, BrokenRecordError) as error:
         _log.exception("a record could not be shown", extra={"path": request.path})
         said = f"The ledger holds an entry that contradicts the others: {error}."
         steps = ["Run `exai ledger verify` on the machine of this service; it names the first bad entry."]
         return _refused(request, 500, "The record is damaged", said, steps)
+
+
+def _not_shown(request: web.Request, error: Exception) -> web.Response:
+    match error:
+        case NotAllowedError():
+            return _refused(request, 403, "This is not for this reader", str(error), _ways_on())
+        case web.HTTPMethodNotAllowed():
+            said = "The console shows: it answers GET and HEAD. A proof is begun by the form under Reconcile."
+            return _refused(request, 405, "This cannot be done here", said, _ways_on())
+        case NotHereError():
+            return _refused(request, 404, "Nothing is here", str(error), _ways_on())
+        case _:
+            return _refused(
+                request, 404, "Nothing is here", "The console has no page at this address.", _ways_on()
+            )
 
 
 def _refused(request: web.Request, status: int, title: str, said: str, ways: list[str]) -> web.Response:

@@ -92,8 +92,8 @@ def asked(request: web.Request) -> Asked:
         raise BadQuestionError("until must be later than since.")
     return Asked(
         only=CallFilter(**many, owner=request.config_dict[STATE].owner(request), since=since, until=until),
-        before=_whole(query, "before", 0, _INDEX_MAX),
-        limit=_whole(query, "limit", 1, _INDEX_MAX),
+        before=whole(query, "before", 0, _INDEX_MAX),
+        limit=whole(query, "limit", 1, _INDEX_MAX),
     )
 
 
@@ -119,18 +119,28 @@ def asked_before(request: web.Request) -> int | None:
     for name in request.query:
         if name not in known:
             raise BadQuestionError(f"This page knows no parameter named {name!r}.", known)
-    return _whole(request.query, "before", 0, _INDEX_MAX)
+    return whole(request.query, "before", 0, _INDEX_MAX)
 
 
-def _once(query: MultiMapping[str], name: str) -> str | None:
+def once(query: MultiMapping[str], name: str) -> str | None:
+    """Read a value that may be given once; None if it is not, or is empty.
+
+    Raises:
+        BadQuestionError: it is given twice.
+    """
     values = query.getall(name, [])
     if len(values) > 1:
         raise BadQuestionError(f"{name} may be given once only.")
     return values[0] if values and values[0] else None
 
 
-def _whole(query: MultiMapping[str], name: str, least: int, most: int) -> int | None:
-    text = _once(query, name)
+def whole(query: MultiMapping[str], name: str, least: int, most: int) -> int | None:
+    """Read a whole number; None if it is not given.
+
+    Raises:
+        BadQuestionError: it is none, lies outside its bounds, or is given twice.
+    """
+    text = once(query, name)
     if text is None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
@@ -140,7 +150,7 @@ def _whole(query: MultiMapping[str], name: str, least: int, most: int) -> int | 
 
 def _time(query: MultiMapping[str], name: str) -> str | None:
     """Read a time; one without a zone is UTC, as every time the console shows."""
-    text = _once(query, name)
+    text = once(query, name)
     if text is None:
         return None
     if not {":", "T"}.isdisjoint(

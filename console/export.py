@@ -30,6 +30,7 @@ _RENAMED_OF_ATTEMPT = {
     "outcome": "attempt_outcome",
     "duration_us": "attempt_duration_us",
     "simulated": "attempt_simulated",
+    "code": "attempt_code",
 }
 _SumKey = tuple[str, str, str | None, bool]
 

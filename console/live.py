@@ -17,13 +17,13 @@ from console.live_rows import live_row
 from service.core.entries import (
     AnswerEntry,
     DoubtEntry,
-    Entry,
     IntentEntry,
     RefusalEntry,
     SettlementEntry,
     ToolCallEntry,
     UnsentEntry,
 )
+from service.core.entry import Entry
 from service.core.record import Step
 from service.core.shapes import Clock
 from service.core.times import utc_text

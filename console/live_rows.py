@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from console.codes import REASONS
 from console.figures import clock, counted, day, grouped, moment
 from console.page import PREFIX
 from console.rows import Cost, Shown, Tokens, shown
-from console.words import BADGES, OUTCOMES, REASONS, plain
+from console.words import BADGES, OUTCOMES, plain
 from service.core.record import ToolCall
 from service.ledger.choosing import OPEN
 

@@ -8,6 +8,7 @@ import aiohttp_jinja2
 import msgspec
 from aiohttp import web
 
+from console.proofs import Proofs
 from service.core.shapes import Clock
 from service.core.times import utc_text
 from service.ledger.assurance import Assuring
@@ -19,6 +20,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class NotHereError(LookupError):
     """What an address names is not in the ledger; the text is fit to show."""
+
+
+class NotAllowedError(PermissionError):
+    """What an address names is not for who asks; the text is fit to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class State:
         assets: the path of each static file, with the content's hash in it.
         assure: says how far the log is signed and verified; it blocks.
         may_stay: whether who made a request may still read, for what goes on after the first answer.
+        wallets: names of those that this service pays from; the ledger may know more.
+        proofs: the way to begin a proof, where there is one.
     """
 
     reading: Reading
@@ -54,6 +61,8 @@ class State:
     assets: dict[str, str]
     assure: Assuring
     may_stay: Callable[[web.Request], bool]
+    wallets: tuple[str, ...]
+    proofs: Proofs
 
     @property
     def api_url(self) -> str:
@@ -67,6 +76,20 @@ class State:
 
 
 STATE = web.AppKey("STATE", State)
+
+
+def require_all(request: web.Request) -> None:
+    """Turn away who may see one client's calls alone: what a provider says is of all clients together.
+
+    Raises:
+        NotAllowedError: the request is of such a reader.
+    """
+    owner = request.config_dict[STATE].owner(request)
+    if owner is not None:
+        raise NotAllowedError(
+            "A provider's counter is of the whole account, so this page says what all clients spent together."
+            f" It is not shown to who may see the calls of client {owner} alone."
+        )
 
 
 def show(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:  # noqa: ANN401 - what the template asks for

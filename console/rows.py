@@ -1,10 +1,13 @@
 """The rows of a list: what a call came to, each from the call's own record, so that no two columns disagree."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from console.figures import amount
 from console.words import ZEROS, plain
 from service.core.entries import RefusalEntry, UnsentEntry
+from service.core.judged import UNJUDGED, Judged
 from service.core.record import ToolCall
 from service.core.verdict import Verdict, verdict
 from service.core.words import AttemptOutcome, CostStatus
@@ -53,15 +56,27 @@ def fetch(reading: Reading, only: CallFilter, *, before: int | None, limit: int,
     Raises:
         UnreadableEntryError, BrokenRecordError: the log was damaged.
     """
-    listed = (reading.call(line.call.tool_call_id) for line in reading.calls(only, before=before, limit=limit))
-    return [shown(call, as_of=as_of) for call in listed if call is not None]
+    with reading.snapshot():
+        ids = [line.call.tool_call_id for line in reading.calls(only, before=before, limit=limit)]
+        judged = reading.judged(ids)
+        listed = [reading.call(tool_call_id) for tool_call_id in ids]
+    return [shown(call, as_of=as_of, judged=judged) for call in listed if call is not None]
 
 
-def shown(call: ToolCall, *, as_of: str) -> Shown:
-    """Show a call as one row of a list."""
+def shown(call: ToolCall, *, as_of: str, judged: Mapping[str, Judged] = UNJUDGED) -> Shown:
+    """Show a call as one row of a list.
+
+    Args:
+        call: its record.
+        as_of: UTC text of this moment.
+        judged: by attempt id, what was found of its attempts since.
+    """
     line = CallLine(call_row(call), tuple(attempt_row(attempt) for attempt in call.attempts))
     return Shown(
-        line=line, verdict=verdict(call, as_of=as_of), costs=costs(call, line.attempts), tokens=_tokens(line)
+        line=line,
+        verdict=verdict(call, as_of=as_of, judged=judged),
+        costs=costs(call, line.attempts),
+        tokens=_tokens(line),
     )
 
 

@@ -1,7 +1,8 @@
-"""The standing of a range's calls: the first sentence of the console, as far as verdicts exist.
+"""The standing of a range's calls: the first sentence of the console, and what belongs to it.
 
-Pure. Real and simulated calls get a sentence each. No state is said that no verdict shows: without a call
-whose verdict is PROVEN nothing is called confirmed.
+Pure. Real and simulated calls get a sentence each; currencies are never added. No state is said that no verdict
+shows: without a call whose verdict is PROVEN nothing is called confirmed, and never without the time of the last
+reading.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,18 @@ from enum import StrEnum
 
 import msgspec
 
-from console.figures import counted
-from console.tallies import DOUBTED, UNPRICED, held_text, spent_text
-from console.words import WHY_ZERO
-from service.core.verdict import STILL_OPEN
+from console.codes import CODES
+from console.figures import counted, moment
+from console.tallies import DOUBTED, UNPRICED, held_text, share_text, spent_text
+from console.wallets import Books
+from console.words import plain
+from service.core.verdict import STILL_OPEN, UNDECIDED
 from service.core.words import VerdictWord
 from service.ledger.verdicts import VerdictCount, VerdictSum
 
-UNCONFIRMED_CODE = "U4"
+UNREAD_CODE = "U4"
+FINAL_CODE = "U2"
+STRANGE = ("U3", "U14")
 
 
 class State(StrEnum):
@@ -27,6 +32,7 @@ class State(StrEnum):
     MISMATCH = "mismatch"
     UNCHARGED = "uncharged"
     UNCONFIRMED = "unconfirmed"
+    BLIND = "blind"
     QUIET = "quiet"
 
 
@@ -36,17 +42,25 @@ WORD_OF: dict[State, VerdictWord | None] = {
     State.MISMATCH: VerdictWord.MISMATCH,
     State.UNCHARGED: VerdictWord.NO_CREDIT_USED,
     State.UNCONFIRMED: VerdictWord.UNVERIFIED,
+    State.BLIND: VerdictWord.UNVERIFIED,
     State.QUIET: None,
 }
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How calls of one kind stand. `lead` is the sentence; `more` says what belongs to it."""
+    """How calls of one kind stand.
+
+    Attributes:
+        lead: the sentence.
+        more: what belongs to it.
+        checked: when the provider's counters were last read, in words; empty where no call could be charged.
+    """
 
     state: State
     simulated: bool
     lead: str
     more: tuple[str, ...] = ()
+    checked: str = ""
 
     @property
     def word(self) -> VerdictWord | None:
@@ -54,8 +68,44 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return WORD_OF[self.state]
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of one kind: all real, or all simulated.
+
+    Attributes:
+        when: which calls these are, for example `in the last 7 days`.
+        books: the wallets that these calls spent from, as far as any counter of them was asked.
+        as_of: UTC text of this moment.
+    """
+
+    counts: Sequence[VerdictCount]
+    sums: Sequence[VerdictSum]
+    when: str
+    books: Sequence[Books] = ()
+    as_of: str = ""
+
+    def calls(self, word: VerdictWord | None = None) -> int:
+        """Count its calls, all or those of one verdict."""
+        return sum(one.calls for one in self.counts if word in (None, one.word))
+
+    def spent(self, word: VerdictWord | None = None) -> str:
+        """Say what they cost, per currency; empty where nothing was spent."""
+        return spent_text([one for one in self.sums if word in (None, one.word)])
+
+    @property
+    def due(self) -> str:
+        """When the next window is judged at the latest, as far as a verdict says so; empty if none does."""
+        dues = [one.verdict.due_at for one in self.books if one.verdict is not None and one.verdict.due_at]
+        return min((due for due in dues if due > self.as_of), default="")
+
+
 def standings(
-    counts: Sequence[VerdictCount], sums: Sequence[VerdictSum], *, when: str, owner: str | None = None
+    counts: Sequence[VerdictCount],
+    sums: Sequence[VerdictSum],
+    *,
+    when: str,
+    owner: str | None = None,
+    books: Sequence[Books] = (),
+    as_of: str = "",
 ) -> tuple[Standing, ...]:
     """Say how the calls of a range stand: the real ones first, then the simulated.
 
@@ -66,6 +116,8 @@ def standings(
         sums: of the same calls.
         when: which calls these are, for example `in the last 7 days`.
         owner: the one client whose calls were counted; None for all.
+        books: the wallets that these calls spent from.
+        as_of: UTC text of this moment.
     """
     if not counts:
         of = "" if owner is None else f" of client {owner}"
@@ -73,94 +125,128 @@ def standings(
     only_simulated = all(one.simulated for one in counts if one.asked) and any(one.asked for one in counts)
     found = []
     for simulated in (False, True):
-        group = [one for one in counts if (one.simulated if one.asked else only_simulated) is simulated]
-        if group:
-            amounts = [one for one in sums if one.simulated is simulated]
-            found.append(sentence(group, amounts, when=when, simulated=simulated))
+        of_kind = [one for one in counts if (one.simulated if one.asked else only_simulated) is simulated]
+        if of_kind:
+            group = Group(
+                counts=of_kind,
+                sums=[one for one in sums if one.simulated is simulated],
+                when=when,
+                books=[one for one in books if one.simulated is simulated],
+                as_of=as_of,
+            )
+            found.append(sentence(group, simulated=simulated))
     return tuple(found)
 
 
-def sentence(
-    counts: Sequence[VerdictCount], sums: Sequence[VerdictSum], *, when: str, simulated: bool
-) -> Standing:
-    """Say how calls of one kind stand.
-
-    Args:
-        counts: of calls that are all real or all simulated; at least one.
-        sums: of the same calls.
-        when: which calls these are.
-        simulated: whether they are simulated; then the sentence begins with the word.
-    """
-    calls = {word: sum(one.calls for one in counts if one.word is word) for word in VerdictWord}
-    state = _state(calls)
-    spent = spent_text([one for one in sums if WORD_OF[state] is one.word])
-    lead = _lead(state, calls, spent, when)
-    more = [] if state is State.CONFIRMED else _proven(calls, sums)
-    more += _waiting(counts, sums)
-    if state is State.UNCHARGED:
-        more += _why_zero(counts)
-    elif uncharged := calls[VerdictWord.NO_CREDIT_USED]:
-        more += [f"{counted(uncharged, 'call')} used no credit: {', '.join(_why_zero(counts))}."]
+def sentence(group: Group, *, simulated: bool) -> Standing:
+    """Say how calls of one kind stand; of simulated ones the sentence begins with that word."""
+    state = _state(group)
+    lead = _lead(state, group)
+    more = [*_unread(state, group), *_waiting(group)]
+    uncharged = group.calls(VerdictWord.NO_CREDIT_USED)
+    if uncharged and state is not State.UNCHARGED:
+        more.append(f"{counted(uncharged, 'call')} used no credit: {', '.join(_why_zero(group))}.")
     return Standing(
         state=state,
         simulated=simulated,
         lead=f"SIMULATED: {lead}" if simulated else lead,
         more=tuple(more),
+        checked="" if state is State.UNCHARGED else _checked(group.books),
     )
 
 
-def _state(calls: dict[VerdictWord, int]) -> State:
+def _state(group: Group) -> State:
     """Let the gravest verdict speak: what disagrees, what waits, what is confirmed, what cost nothing."""
-    if calls[VerdictWord.MISMATCH]:
+    if group.calls(VerdictWord.MISMATCH):
         return State.MISMATCH
-    if calls[VerdictWord.UNVERIFIED]:
-        return State.SETTLING if calls[VerdictWord.PROVEN] else State.UNCONFIRMED
-    return State.CONFIRMED if calls[VerdictWord.PROVEN] else State.UNCHARGED
+    proven = group.calls(VerdictWord.PROVEN)
+    if group.calls(VerdictWord.UNVERIFIED):
+        if any(one.blind for one in group.books):
+            return State.BLIND
+        return State.SETTLING if proven else State.UNCONFIRMED
+    return State.CONFIRMED if proven else State.UNCHARGED
 
 
-def _lead(state: State, calls: dict[VerdictWord, int], spent: str, when: str) -> str:
-    everything = sum(calls.values())
-    what = counted(everything, "call")
-    of = f" ({spent})" if spent else ""
+def _lead(state: State, group: Group) -> str:
+    when, what = group.when, counted(group.calls(), "call")
     match state:
         case State.MISMATCH:
-            wrong = calls[VerdictWord.MISMATCH]
-            verb = "disagrees" if wrong == 1 else "disagree"
-            return f"{wrong} of {what} {when} {verb} with what the provider said{of}."
+            return _wrong(group)
         case State.CONFIRMED:
-            proven = counted(calls[VerdictWord.PROVEN], "charged call")
-            return f"The providers' own books confirm every charge {when}: {proven}{of}."
+            spent = group.spent(VerdictWord.PROVEN)
+            of = f" You spent {spent}." if spent else ""
+            calls = group.calls(VerdictWord.PROVEN)
+            every = "The one charged call" if calls == 1 else f"All {counted(calls, 'charged call')}"
+            return f"{every} {when} {'is' if calls == 1 else 'are'} confirmed by the providers' own books.{of}"
         case State.SETTLING:
-            return f"Nothing contradicts the {what} {when}; some charges are not confirmed yet."
+            return f"{_nothing(group)} {_proven(group)}."
+        case State.BLIND:
+            blind = ", ".join(one.wallet for one in group.books if one.blind)
+            return f"We cannot read {blind}. Calls {when} are recorded but not confirmed. {_proven(group)}."
         case State.UNCONFIRMED:
-            return (
-                f"Nothing contradicts the {what} {when}, and nothing outside this service confirms a charge yet."
-            )
+            return f"{_nothing(group)} The providers' own books confirm no charge yet."
         case _:
-            none = "and it cost nothing" if everything == 1 else "and none cost anything"
-            return f"{what} {when}, {none}."
+            none = "it was not charged" if group.calls() == 1 else "none was charged"
+            return f"{what} {when}, {none}: {', '.join(_why_zero(group))}."
 
 
-def _proven(calls: dict[VerdictWord, int], sums: Sequence[VerdictSum]) -> list[str]:
-    proven = calls[VerdictWord.PROVEN]
-    spent = spent_text([one for one in sums if one.word is VerdictWord.PROVEN])
-    return [f"{counted(proven, 'call')} proven{f' ({spent})' if spent else ''}."] if proven else []
+def _wrong(group: Group) -> str:
+    wrong = group.calls(VerdictWord.MISMATCH)
+    spent = group.spent(VerdictWord.MISMATCH)
+    of = f" ({spent})" if spent else ""
+    others = spent_text([one for one in group.sums if one.word is not VerdictWord.MISMATCH])
+    rest = f" The other {others} is proven or waiting." if others else ""
+    verb = "disagrees" if wrong == 1 else "disagree"
+    return f"{wrong} of {counted(group.calls(), 'call')} {group.when} {verb} with the provider{of}.{rest}"
 
 
-def _waiting(counts: Sequence[VerdictCount], sums: Sequence[VerdictSum]) -> list[str]:
-    """Say of each kind of unverified call what it waits for."""
+def _nothing(group: Group) -> str:
+    """Say that nothing looks wrong, unless something looks strange that contradicts no call."""
+    what = counted(group.calls(), "call")
+    strange = [CODES[code].calls for code in STRANGE if any(one.code == code for one in group.counts)]
+    if strange:
+        return f"Nothing contradicts the {what} {group.when}, but some are {', '.join(strange)}."
+    return f"Nothing looks wrong {group.when}: {what}."
+
+
+def _proven(group: Group) -> str:
+    """Say how much of what was spent is proven, per currency; where no money is known, how many calls."""
+    share = share_text(group.sums, VerdictWord.PROVEN)
+    charged = group.calls() - group.calls(VerdictWord.NO_CREDIT_USED)
+    calls = f"{group.calls(VerdictWord.PROVEN)} of {counted(charged, 'call')} proven"
+    return f"{share} is proven, {calls}" if share else calls
+
+
+def _unread(state: State, group: Group) -> list[str]:
+    """Say of each wallet that cannot be read why, since when, and what helps."""
     said = []
-    kinds = (
-        ((UNCONFIRMED_CODE,), "answered and metered", "No balance was read, so the charge is not confirmed."),
+    for one in group.books:
+        for failure in one.failures if one.blind and state is not State.UNCHARGED else ():
+            since = f"since {moment(failure.since)}"
+            said.append(
+                f"{one.wallet}, {plain(failure.counter)}: {failure.said}, {since}. {failure.remedy}".rstrip()
+            )
+    return said
+
+
+def _waiting(group: Group) -> list[str]:
+    """Say of each kind of unverified call what it waits for."""
+    due = f"It is due at {moment(group.due)}." if group.due else ""
+    kinds = [
+        ((UNDECIDED,), CODES[UNDECIDED].calls, due),
+        ((FINAL_CODE,), CODES[FINAL_CODE].calls, due),
+        ((UNREAD_CODE,), CODES[UNREAD_CODE].calls, "The charge is not confirmed."),
         (DOUBTED, "in doubt: sent, and no usage came back", "Held at the worst case, not counted as spend."),
         ((UNPRICED,), "metered, without a known price", "Unknown is not zero."),
-        ((STILL_OPEN,), "still open", ""),
-    )
+        ((STILL_OPEN,), CODES[STILL_OPEN].calls, ""),
+    ]
     named = {code for codes, _, _ in kinds for code in codes}
-    others = tuple({one.code for one in counts if one.word is VerdictWord.UNVERIFIED and one.code not in named})
-    for codes, what, why in (*kinds, (others, "waiting for confirmation", "")):
-        calls = sum(one.calls for one in counts if one.code in codes)
-        amounts = [one for one in sums if one.code in codes]
+    others = {one.code for one in group.counts if one.word is VerdictWord.UNVERIFIED} - named
+    kinds += [((code,), CODES[code].calls, "") for code in sorted(others)]
+    said = []
+    for codes, what, why in kinds:
+        calls = sum(one.calls for one in group.counts if one.code in codes)
+        amounts = [one for one in group.sums if one.code in codes]
         money = " and ".join(filter(None, (spent_text(amounts), held_text(amounts))))
         if calls:
             of = f" ({money})" if money else ""
@@ -168,11 +254,21 @@ def _waiting(counts: Sequence[VerdictCount], sums: Sequence[VerdictSum]) -> list
     return said
 
 
-def _why_zero(counts: Sequence[VerdictCount]) -> list[str]:
+def _why_zero(group: Group) -> list[str]:
     """List why calls cost nothing, the most frequent reason first."""
     by_code: dict[str, int] = {}
-    for one in counts:
+    for one in group.counts:
         if one.word is VerdictWord.NO_CREDIT_USED:
             by_code[one.code] = by_code.get(one.code, 0) + one.calls
     listed = sorted(by_code.items(), key=lambda found: (-found[1], found[0]))
-    return [f"{calls} {WHY_ZERO.get(code, code)}" for code, calls in listed]
+    return [f"{calls} {CODES[code].calls}" for code, calls in listed]
+
+
+def _checked(books: Sequence[Books]) -> str:
+    """Say when every wallet had been read at the latest; one that never was is named."""
+    times = [one.read_at for one in books if one.read_at is not None]
+    if not times:
+        return "No provider's balance or quota has been read yet."
+    unread = [one.wallet for one in books if one.read_at is None]
+    but = f", but for {', '.join(unread)}" if unread else ""
+    return f"Last checked against the providers' own books at {moment(min(times))}{but}."

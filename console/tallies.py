@@ -72,6 +72,15 @@ def spent_text(sums: Iterable[VerdictSum]) -> str:
     return " and ".join(_spent(sums))
 
 
+def share_text(sums: Iterable[VerdictSum], word: VerdictWord) -> str:
+    """Write how much of what was spent has a verdict, per currency; empty where nothing was spent."""
+    listed = list(sums)
+    part = dict(_spent_pico(one for one in listed if one.word is word))
+    return " and ".join(
+        f"{amount(part.get(currency, 0))} of {amount(whole)} {currency}" for currency, whole in _spent_pico(listed)
+    )
+
+
 def held_text(sums: Iterable[VerdictSum]) -> str:
     """Write what is held for attempts in doubt, per currency; empty where there are none."""
     held: dict[str, int] = {}
@@ -95,11 +104,15 @@ def _tally(word: VerdictWord, counts: list[VerdictCount], sums: list[VerdictSum]
 
 
 def _spent(sums: Iterable[VerdictSum]) -> list[str]:
+    return [f"{amount(pico)} {currency}" for currency, pico in _spent_pico(sums)]
+
+
+def _spent_pico(sums: Iterable[VerdictSum]) -> list[tuple[str, int]]:
     spent: dict[str, int] = {}
     for one in sums:
         if one.currency is not None and one.cost_pico:
             spent[one.currency] = spent.get(one.currency, 0) + one.cost_pico
-    return [f"{amount(pico)} {currency}" for currency, pico in sorted(spent.items())]
+    return sorted(spent.items())
 
 
 def _amounts(sums: list[VerdictSum]) -> tuple[str, ...]:

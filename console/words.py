@@ -13,7 +13,7 @@ from service.core.entries import (
     UnsentEntry,
 )
 from service.core.record import ToolCall
-from service.core.words import AttemptOutcome, ToolOutcome, VerdictWord, ZeroReason
+from service.core.words import AttemptOutcome, CheckState, ToolOutcome, VerdictWord, ZeroReason
 from service.ledger.choosing import OPEN
 
 OUTCOMES: dict[str, str] = {
@@ -55,55 +55,20 @@ BADGES: dict[str, tuple[str, str]] = {
     VerdictWord.NO_CREDIT_USED: ("∅", "none"),
 }
 
+# The state of a check: a sign, a word and a class of the style sheet.
+CHECKS: dict[str, tuple[str, str, str]] = {
+    CheckState.PASS: ("✓", "pass", "proven"),
+    CheckState.FAIL: ("≠", "fail", "mismatch"),
+    CheckState.NOT_YET: ("…", "not yet", "unverified"),
+    CheckState.NOT_AVAILABLE: ("–", "not available", "none"),
+    CheckState.NOT_NEEDED: ("∅", "not needed", "none"),
+}
+
 CLASSES: dict[str, str] = {
     "uncached_input": "input, not cached",
     "cached_input": "input, cached",
     "cache_write": "written to the cache",
     "output": "output",
-}
-
-# Why calls cost nothing, by the code of the reason, after a number of calls.
-WHY_ZERO: dict[str, str] = {
-    "N1": "answered from the cache",
-    "N2": "stopped by a budget before sending",
-    "N3": "refused by the provider, which metered nothing",
-    "N4": "of a model that is priced at zero",
-    "N6": "that never left this machine",
-    "N7": "of a tool that asks no model",
-    "N8": "whose model step the caller declined",
-    "N9": "that no wallet serves",
-    "N10": "whose arguments were refused",
-    "N11": "cancelled before sending",
-    "N12": "answered with a stored answer",
-    "N13": "that the service could not carry out",
-}
-
-# A list's room is short: why a verdict is not better, by the code of its reason.
-REASONS: dict[str, str] = {
-    "U4": "charge not confirmed yet",
-    "U5": "timed out, may be billed",
-    "U6": "answer lost, may be billed",
-    "U7": "no price known",
-    "U9": "not finished",
-    "U10": "cost stated by hand",
-    "U11": "written off",
-    "M3": "another model answered",
-}
-
-_TO_SETTLE = (
-    "To settle it, look for the ids or the time below in the provider's console; then `exai ledger resolve`."
-)
-
-# What a reader can do about a verdict, by the code of its reason.
-NEXT_STEPS: dict[str, str] = {
-    "U4": "To check it yourself, look the ids below up in the provider's console.",
-    "U5": _TO_SETTLE,
-    "U6": _TO_SETTLE,
-    "U7": "A dated price row for this model makes the next call's cost known; this one's tokens are below.",
-    "U9": "Load this page again in a moment.",
-    "U10": "Who stated it, and why, stands below; the ids let you check it in the provider's console.",
-    "U11": "Who wrote it off, and why, stands below.",
-    "M3": "Ask the provider, naming the ids below, why another model answered.",
 }
 
 _KINDS: dict[type[OfCall], str] = {

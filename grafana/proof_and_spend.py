@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import partial
 
+from grafana.books import books
 from grafana.parts import (
     MINE,
     OF_MODEL,
@@ -36,6 +37,7 @@ def proof_and_spend() -> dashboard.Dashboard:
         " entries that are durable in the ledger.",
         (
             ("Is any provider really called, and what did it cost?", _answer()),
+            ("Do the providers' own books agree?", books()),
             ("Calls", _calls()),
             ("What providers metered", _consumption()),
             ("How long it took: the points lead to receipts", _durations()),

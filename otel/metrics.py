@@ -26,18 +26,19 @@ from prometheus_client.openmetrics.exposition import generate_latest as open_met
 from otel.accounts import Audit, BudgetAccount, Evidence, EvidenceAccount, SpanAccount
 from otel.exporting import ExportCounts
 from otel.histograms import Durations, exemplar
-from otel.series import SIMULATED, OfModel, simulated_word, stand, standing
+from otel.series import OTHER, SIMULATED, OfModel, simulated_word, stand, standing
+from otel.wallets import OUTCOMES, BooksBefore, WalletLabels, WalletMetrics
+from service.core.books import ReadingEntry, VerdictEntry, VerificationEntry
 from service.core.budget import BudgetState
-from service.core.entries import ENDS, AnyEntry, Entry, ResolutionEntry, SettlementEntry, SystemEntry, kind
+from service.core.entries import AnyEntry, ResolutionEntry, SettlementEntry, SystemEntry, kind
+from service.core.entry import Entry
 from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, ToolCall
 from service.core.times import NS_PER_S, utc_ns
 from service.core.usage import Usage
 from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ToolOutcome, ZeroReason
 
-OTHER = "other"
 TOKEN_KINDS = ("uncached_input", "cached_input", "cache_write", "output")
-OUTCOMES = tuple(str(outcome) for outcome in ENDS.values())
 KINDS: tuple[str, ...] = tuple(str(entry.__struct_config__.tag) for entry in get_args(AnyEntry))
 _OF_SETTLEMENTS = tuple(status for status in CostStatus if status is not CostStatus.STATED)
 _OPEN_METRICS = "application/openmetrics-text"
@@ -57,6 +58,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
         rejections: reasons for which a request is turned away before admission.
         simulated: whether this start's wallets are a simulator's: of real and simulated series those that stand
             at 0. The others appear with their first event, such as a doubt that an earlier start left open.
+        wallets: of this start.
+        counters: (provider, counter) of all that a provider can be asked for its own books.
     """
 
     tools: tuple[str, ...]
@@ -64,6 +67,8 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
     currencies: tuple[str, ...]
     rejections: tuple[str, ...]
     simulated: bool
+    wallets: tuple[WalletLabels, ...] = ()
+    counters: tuple[tuple[str, str], ...] = ()
 
 
 class Metrics:
@@ -104,6 +109,7 @@ class Metrics:
         build = Info("exai_build", "The program that runs here; version: its version.", registry=self._registry)
         build.info({"version": version})
         self._durations = Durations(self._registry, self._tools(), self._series())
+        self._wallets = WalletMetrics(self._registry, labels.wallets, labels.counters)
         self._registry.register(SpanAccount(export))
         ProcessCollector(registry=self._registry)
 
@@ -117,6 +123,10 @@ class Metrics:
         """Show from now on how far the log is signed and verified, and where limits stand; call it once."""
         self._registry.register(EvidenceAccount(evidence))
         self._registry.register(BudgetAccount(budgets))
+
+    def follow(self, before: BooksBefore, now_ns: Callable[[], int]) -> None:
+        """Go on from what the ledger knew of wallets, and show from now on how old readings are; call it once."""
+        self._wallets.follow(before, now_ns)
 
     def in_doubt(self) -> tuple[float, float]:
         """Say how many (real, simulated) attempts are in doubt, as the gauge holds them."""
@@ -159,6 +169,7 @@ class Metrics:
             self._doubts(series[-1]).inc()
         if isinstance(attempt.end, SettlementEntry):
             self._settled(series, attempt.end, way)
+        self._wallets.ended(attempt)
         self._durations.ended(series, attempt, way)
 
     def resolved(self, call: ToolCall, attempt: Attempt, said: ResolutionEntry) -> None:
@@ -169,13 +180,23 @@ class Metrics:
         if said.amount is not None and said.currency is not None:
             spend = standing(self._spend, self._spend_of, (*series, said.currency))
             spend.inc(pico(said.amount) / PICO_PER_UNIT, exemplar(call))
+        self._wallets.resolved(attempt, said)
 
     def written(self, entry: Entry) -> None:
         """Count a committed entry."""
         self._entries_of[(_known(kind(entry), KINDS),)].inc()
         self._index.set(entry.index)
-        if isinstance(entry, SystemEntry) and SIMULATED in entry.detail:
-            self._simulated.set(entry.detail[SIMULATED] == "true")
+        match entry:
+            case SystemEntry() if SIMULATED in entry.detail:
+                self._simulated.set(entry.detail[SIMULATED] == "true")
+            case ReadingEntry():
+                self._wallets.read(entry)
+            case VerificationEntry():
+                self._wallets.verified(entry)
+            case VerdictEntry():
+                self._wallets.judged(entry)
+            case _:
+                return
 
     def rejected(self, reason: str) -> None:
         """Count a request that was turned away before admission."""

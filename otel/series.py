@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+OTHER = "other"  # a label value for what is outside its closed set
 SIMULATED = "simulated"  # the label, and the word in the detail of a start's entry; its values: "true", "false"
 Values = tuple[str, ...]
 OfModel = tuple[str, str, str]

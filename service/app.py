@@ -7,7 +7,7 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -16,15 +16,17 @@ from aiohttp import web
 
 from otel.metrics import Labels
 from otel.series import SIMULATED
+from otel.wallets import WalletLabels
 from service import VERSION
 from service.actions._action import Stand, load_actions
 from service.calling.desk import Counter
+from service.calling.inquiring import Inquirer
 from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
 from service.clock import SystemClock, refuse_absurd
 from service.core.pricing import PriceTable
-from service.core.shapes import Clock, Provider, Tool
+from service.core.shapes import Clock, Prover, Provider, Tool
 from service.core.wallet import Wallet
 from service.entropy import Entropy
 from service.equipment import load_providers, load_tools, open_budgets, open_wallets
@@ -33,14 +35,20 @@ from service.ledger.working import Working, swept
 from service.mcp.catalogue import catalogue_of
 from service.mcp.opening import open_conversation
 from service.mcp.terms import Limits, Server
-from service.mounting import MAIN, MOVABLE, Numbers, Service, mount
+from service.mounting import MAIN, MOVABLE, Kept, Numbers, Service, mount
 from service.pricelist import load_prices
+from service.proving.activity import Activity
+from service.proving.assembling import assembled
+from service.proving.means import Means
+from service.proving.prover import CallProver
+from service.proving.proving import Proving
 from service.recording import recording
-from service.serving.auth import Tokens
+from service.serving.auth import Caller, Tokens
 from service.serving.books import ReadBooks
 from service.serving.calls import ToolCalls
 from service.serving.idempotency import Keys
 from service.serving.limits import Connections, Gate
+from service.serving.operator import Operator
 from service.serving.ports import REJECTIONS, Parts
 from service.serving.problems import refusal
 from service.settings import Settings
@@ -86,33 +94,32 @@ async def running(
         ports = {part: int(listener.getsockname()[1]) for part, listener in listeners.items()}
         url, console_url = settings.url(ports[MAIN]), settings.url(ports.get("console", ports[MAIN]))
         stopped = asyncio.Event()
-        labels = _labels(offered, known, prices, wallets)
-        kept = await recording(stack, settings, environ, clock, labels, stopped, _start_detail(prices, wallets))
+        labels = _labels(offered, known, prices, wallets, is_reading=settings.readings)
+        activity, detail = Activity(), _start_detail(prices, wallets)
+        kept = await recording(stack, settings, environ, clock, labels, stopped, detail, heard=[activity])
         await follow_file(
             kept.ledger, kept.reading, stated.budgets, has_file=settings.has_file, warnings=stated.warnings
         )
         wire = Wire(_deadlines(settings), body_bytes_max=settings.body_bytes_max)
         stack.push_async_callback(wire.close)
         entropy = Entropy(os.urandom)
+        inquirer = Inquirer(wire, now_ns=clock.now_ns)
+        proving = assembled(settings, inquirer, kept.ledger, kept.reading, clock, activity, wallets, known, prices)
+        prover = _prover(proving, kept, prices, entropy, console_url)
         calls = ToolCalls(
             offered,
             ledger=kept.ledger,
-            counter=Counter(
-                router=Router(known, wallets, prices),
-                wire=wire,
-                clock=clock,
-                entropy=entropy,
-                retry=RetryPolicy(attempts_max=settings.attempts_max),
-                max_output_tokens=settings.max_output_tokens,
-            ),
+            counter=_counter(settings, Router(known, wallets, prices), wire, clock, entropy),
             gate=_gate(settings),
             clock=clock,
             entropy=entropy,
             books=partial(ReadBooks, kept.reading, clock),
             keys=Keys(kept.reading, _working(stack, settings, clock), clock=clock, console_url=console_url),
             console_url=console_url,
+            prover=prover,
         )
-        service = Service(url, console_url, url.replace("http", "ws", 1) + "/mcp", wallets, calls, kept, stopped)
+        mcp_url, operator = url.replace("http", "ws", 1) + "/mcp", Operator(calls, prover)
+        service = Service(url, console_url, mcp_url, wallets, calls, kept, proving, operator, stopped)
         parts = _pump_parts(settings, calls, kept.tokens, kept.metrics, offered)
         sockets = WebSockets(parts, frame_bytes_max=settings.frame_bytes_max)
         stand = guard(
@@ -129,6 +136,7 @@ async def running(
             await _reached(stack, app, listener, connections)
         await stack.enter_async_context(controlled(settings.data_dir, actions, _acting(service, sockets, clock)))
         stack.enter_context(kept.patrol)
+        await stack.enter_async_context(proving.running())
         # Closing begins here: no new call, the open ones end and are answered, then the goodbye.
         stack.push_async_callback(sockets.goodbye)
         stack.push_async_callback(calls.drain, settings.grace_s)
@@ -146,6 +154,30 @@ def _acting(service: Service, sockets: WebSockets, clock: Clock) -> Stand:
         heard=kept.tokens.take,
         connections=sockets.count_of,
         wallets=lambda: service.wallets,
+        prove=service.operator.prove,
+    )
+
+
+def _prover(
+    proving: Proving, kept: Kept, prices: PriceTable, entropy: Entropy, console_url: str
+) -> Callable[[Caller, str], Prover]:
+    """Open the providers' own books for a caller and its tool call."""
+    means = Means(
+        wallets=proving.wallets,
+        providers=proving.providers,
+        prices=prices,
+        readers=proving.readers,
+        reconciler=proving.reconciler,
+        reading=proving.reading,
+        measures=proving.measures,
+        settlings=proving.settlings,
+        clock=proving.clock,
+        entropy=entropy,
+        console_url=console_url,
+        checkpoint=lambda: kept.ledger.checkpoint,
+    )
+    return lambda caller, tool_call_id: CallProver(
+        means, owner=None if caller.sees_all else caller.name, tool_call_id=tool_call_id
     )
 
 
@@ -212,7 +244,12 @@ def _pump_parts(
 
 
 def _labels(
-    offered: Mapping[str, Tool], known: Mapping[str, Provider], prices: PriceTable, wallets: tuple[Wallet, ...]
+    offered: Mapping[str, Tool],
+    known: Mapping[str, Provider],
+    prices: PriceTable,
+    wallets: tuple[Wallet, ...],
+    *,
+    is_reading: bool,
 ) -> Labels:
     models = {(row.provider, row.model) for row in prices.rows}
     models |= {(provider.name, provider.default_model) for provider in known.values()}
@@ -222,6 +259,28 @@ def _labels(
         currencies=tuple(sorted({row.currency for row in prices.rows})),
         rejections=tuple(sorted({*REJECTIONS, *GUARD_REASONS})),
         simulated=any(wallet.simulated for wallet in wallets),
+        wallets=tuple(
+            WalletLabels(
+                name=one.name,
+                provider=one.provider,
+                currency=one.currency,
+                simulated=one.simulated,
+                is_read=is_reading,
+            )
+            for one in wallets
+        ),
+        counters=tuple((one.name, counter) for one in known.values() for counter in one.counters.names),
+    )
+
+
+def _counter(settings: Settings, router: Router, wire: Wire, clock: Clock, entropy: Entropy) -> Counter:
+    return Counter(
+        router=router,
+        wire=wire,
+        clock=clock,
+        entropy=entropy,
+        retry=RetryPolicy(attempts_max=settings.attempts_max),
+        max_output_tokens=settings.max_output_tokens,
     )
 
 

@@ -14,6 +14,7 @@
     │   ├── StoreFullError      the disk is full; nothing was written
     │   └── LedgerFailedError   the disk failed; the state is unknown until the next start
     ├── ActionError             what a person asked of the ledger was not done
+    ├── StatementError          a provider's statement cannot be read
     ├── AdmissionError          a tool call may not begin
     │   ├── UnauthorizedError
     │   └── OverCapacityError
@@ -141,6 +142,12 @@ class ActionError(ExaiError):
     def __init__(self, message: str, *, remedy: str = "", retryable: bool = False) -> None:
         super().__init__(message, remedy=remedy)
         self.retryable = retryable
+
+
+class StatementError(ExaiError):
+    """A file that should be a provider's statement cannot be read as one; the message names lines and columns."""
+
+    code = "statement"
 
 
 class AdmissionError(ExaiError):

@@ -11,7 +11,7 @@ from aiohttp import web
 from console.app import create
 from console.live import Live
 from console.page import PREFIX
-from service.checks import evidence, looks, others, own
+from service.checks import evidence, looks, others, own, proving
 from service.checks.watching import Watching
 from service.core.budget import BudgetState
 from service.core.shapes import Clock
@@ -21,9 +21,11 @@ from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
+from service.proving.proving import Proving
 from service.serving.auth import Tokens
 from service.serving.calls import ToolCalls
 from service.serving.keys import CALLER
+from service.serving.operator import Operator
 from service.transports.websocket import WebSockets
 from service.web import api, health
 from service.web import metrics as metrics_page
@@ -92,6 +94,8 @@ class Service:
         console_url: the same for the console.
         mcp_url: where MCP clients connect.
         wallets: who pays, in order of preference.
+        proving: compares the providers' books with ours.
+        operator: makes the proofs that are asked for on this machine.
         stopped: set when the service cannot go on, because its ledger failed.
     """
 
@@ -101,6 +105,8 @@ class Service:
     wallets: tuple[Wallet, ...]
     calls: ToolCalls
     kept: Kept
+    proving: Proving
+    operator: Operator
     stopped: asyncio.Event
 
 
@@ -120,6 +126,8 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
                 live=kept.live,
                 assure=kept.assure,
                 may_stay=lambda request: kept.tokens.valid(request[CALLER]),
+                wallets=[wallet.name for wallet in service.wallets],
+                prove=service.operator.begin,
             )
             app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)
@@ -136,6 +144,8 @@ def _checks(service: Service, clock: Clock) -> looks.Look:
     """Choose what `/health` looks at, and in which order."""
     kept, file = service.kept, own.LedgerFile(service.kept.folder)
     watching, epoch = kept.watching, kept.ledger.epoch
+    books = service.proving
+    cadence = proving.Cadence(is_on=books.is_reading, interval_s=books.interval_s, idle_s=books.idle_s)
     look = looks.every(
         store=lambda: (own.store(kept.ledger, file, last_at=watching.last_at, now_ns=clock.now_ns()),),
         disk=lambda: (own.disk(kept.folder),),
@@ -144,6 +154,9 @@ def _checks(service: Service, clock: Clock) -> looks.Look:
         clock=lambda: (others.clock(clock.now_ns(), last_at=watching.last_at, skews=watching.skews(epoch)),),
         wallet=lambda: others.wallets(service.wallets, watching, epoch=epoch),
         provider=lambda: others.providers(service.wallets, watching, epoch=epoch),
+        proving=lambda: proving.proofs(
+            service.wallets, kept.reading, service.proving.providers, cadence, now_ns=clock.now_ns()
+        ),
         conservation=lambda: (own.conservation(kept.unbalanced()),),
         feed=lambda: (own.feed(kept.feed),),
         spans=lambda: (kept.spans_check(),),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -16,12 +16,14 @@ from otel.listening import MetricsListener, SpanListener
 from otel.metrics import Labels, Metrics
 from otel.sending import HttpSender
 from otel.source import source
+from otel.wallets import BooksBefore
 from service import VERSION
 from service.checks import own
-from service.checks.watching import watched
+from service.checks.proving import last_read
+from service.checks.watching import Watching, watched
 from service.clock import refuse_step_back
 from service.core.budget import BudgetState
-from service.core.shapes import Clock
+from service.core.shapes import Clock, Listener
 from service.core.times import NS_PER_S, utc_ns, utc_text
 from service.errors import StoreError
 from service.ledger.assurance import Assuring, assuring
@@ -56,6 +58,7 @@ async def recording(
     labels: Labels,
     stopped: asyncio.Event,
     detail: dict[str, str],
+    heard: Sequence[Listener],
 ) -> Kept:
     """Open the ledger, attach its listeners, and begin the epoch. What was opened is closed by the stack.
 
@@ -67,6 +70,7 @@ async def recording(
         labels: the closed sets of metrics.
         stopped: set when the ledger's disk fails.
         detail: of the epoch's first entry.
+        heard: further listeners.
 
     Raises:
         StartError: the ledger must not or cannot be written.
@@ -81,18 +85,16 @@ async def recording(
     stack.callback(spans.close, EXPORT_CLOSE_S)
     reading = Reading(settings.data_dir)
     stack.callback(reading.close)
-    watching = watched(reading, next_index=store.next_index)
-    if watching.last_at is not None:
-        refuse_step_back(clock.now_ns(), watching.last_at)
-    in_doubt = [(wallet.simulated, wallet.in_doubt) for wallet in reading.sums(CallFilter())]
-    metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
+    watching = _watched(reading, store.next_index, clock)
+    metrics = _metrics(reading, labels, spans, clock)
     counted = MetricsListener(metrics)
     traced = SpanListener(spans)
     broken = partial(_unbalanced, counted, traced)
     metrics.audit(broken)
     live = Live(clock)
     tokens = Tokens(settings.ws_token, entries=reading.of_ledger(), now_ns=clock.now_ns)
-    feed = Feed([tokens, counted, traced, live, watching], reread=reading.steps, next_index=store.next_index)
+    listeners: list[Listener] = [tokens, counted, traced, live, watching, *heard]
+    feed = Feed(listeners, reread=reading.steps, next_index=store.next_index)
     feed.start()
     notary.start()
     writer = equipped(store, settings, at=utc_text(clock.now_ns()), ballast=ballast)
@@ -117,6 +119,30 @@ async def recording(
         assure=assure,
         limits=limits,
         patrol=Patrol(audit),
+    )
+
+
+def _watched(reading: Reading, next_index: int, clock: Clock) -> Watching:
+    watching = watched(reading, next_index=next_index)
+    if watching.last_at is not None:
+        refuse_step_back(clock.now_ns(), watching.last_at)
+    return watching
+
+
+def _metrics(reading: Reading, labels: Labels, spans: ExportQueue, clock: Clock) -> Metrics:
+    in_doubt = [(wallet.simulated, wallet.in_doubt) for wallet in reading.sums(CallFilter())]
+    metrics = Metrics(labels, version=VERSION, in_doubt=in_doubt, export=spans.counts)
+    metrics.follow(_before(reading, labels), clock.now_ns)
+    return metrics
+
+
+def _before(reading: Reading, labels: Labels) -> BooksBefore:
+    """Read what was known of this start's wallets, so that no consumption is lost or counted twice."""
+    names = [wallet.name for wallet in labels.wallets]
+    newest = [reading.verdicts(wallet=name, limit=1) for name in names]
+    return BooksBefore(
+        readings=tuple(one for name in names for one in last_read(reading, name)),
+        verdicts=tuple(one for found in newest for one in found),
     )
 
 

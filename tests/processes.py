@@ -29,11 +29,13 @@ async def eventually(probe: Callable[[], Awaitable[_Found]], *, within_s: float 
     return found
 
 
-def start(*words: str, folder: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start `exai` in a folder; what it says goes to `stdout` and `stderr` there, which are appended to."""
+def start(
+    *words: str, folder: Path, environ: dict[str, str], module: str = "service"
+) -> subprocess.Popen[bytes]:
+    """Start `exai`, or another program, in a folder; what it says is appended to `stdout` and `stderr` there."""
     with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
         return subprocess.Popen(
-            [sys.executable, "-m", "service", *words],
+            [sys.executable, "-m", module, *words],
             cwd=folder,
             env={"HOME": str(folder), "PYTHONPATH": str(ROOT), **environ},
             stdin=subprocess.DEVNULL,
@@ -96,6 +98,13 @@ class Judge:
             async with http.put(f"{self._root}/faults", json=body) as answer:
                 assert 200 == answer.status, await answer.text()
 
+    async def move(self, wallet: str, kind: str, amount: str) -> None:
+        """Move money of a wallet without a request."""
+        async with aiohttp.ClientSession() as http:
+            body = {"wallet": wallet, "kind": kind, "amount": amount}
+            async with http.post(f"{self._root}/move", json=body) as answer:
+                assert 200 == answer.status, await answer.text()
+
     async def reset(self) -> None:
         """Begin new books, without faults."""
         async with aiohttp.ClientSession() as http, http.post(f"{self._root}/reset") as answer:
@@ -155,9 +164,9 @@ Serving = Callable[..., Served]
 
 
 @contextmanager
-def simulators(folder: Path) -> Iterator[Judge]:
-    """Run the simulators in a process of their own while the context lasts."""
-    child = start("simulate", "--port", "0", folder=folder, environ={})
+def simulators(folder: Path, *words: str, module: str = "service") -> Iterator[Judge]:
+    """Run the simulators, or a program that is simulators, in a process of its own while the context lasts."""
+    child = start(*(words or ("simulate", "--port", "0")), folder=folder, environ={}, module=module)
     try:
         said = _announced(child, folder, r"KIMI_BASE_URL=(\S+)\nGLM_BASE_URL=(\S+)\n", 0)
         yield Judge(said[1], said[2])

@@ -82,7 +82,7 @@ class Case(NamedTuple):
     told: Told
 
 
-def settled(fault: Said, verdict: str = "U4", **changed: Any) -> Told:  # noqa: ANN401 - any field
+def settled(fault: Said, verdict: str = "U1", **changed: Any) -> Told:  # noqa: ANN401 - any field
     """Tell of a call that is answered and metered."""
     return Told(fault, ("settled",), verdict)._replace(**changed)
 

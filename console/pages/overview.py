@@ -15,6 +15,8 @@ from console.ranging import Ranged, ranged
 from console.rows import Shown, fetch
 from console.standing import Standing, standings
 from console.tallies import Problem, Tally, problems, tallies
+from console.wallets import Books
+from console.wallets import fetch as fetch_books
 from service.core.account import told_row
 from service.core.money import decimal_text
 from service.core.spending import Spending
@@ -31,10 +33,16 @@ STUCK_S = 900  # as long as one attempt may take unless the operator says otherw
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):
-    """What one wallet's attempts in one currency came to. `host` is where its last request went."""
+    """What one wallet's attempts in one currency came to, and what its provider says.
+
+    Attributes:
+        host: where its last request went.
+        books: what its counters say; None where none was asked, or for a reader of one client's calls alone.
+    """
 
     sums: Spending
     host: str
+    books: Books | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +63,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         timed: spending by provider and hour or day, by `unit`.
         newest: the newest call of all, whatever the range; None while there is none.
         near: limits that are nearly used up, in a few words each.
+        books: what the counters of the wallets that are shown say.
+        idle: the same of this service's other wallets.
     """
 
     as_of: str
@@ -75,6 +85,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     head: Head
     assured: Assurance
     near: tuple[str, ...]
+    books: tuple[Books, ...]
+    idle: tuple[Books, ...]
 
 
 async def _show(request: web.Request) -> web.Response:
@@ -105,7 +117,9 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
         first_at = None if asked.span.since else _first_day(state, only)
         ended_ns = max((now_ns, *(utc_ns(row.last_at) + NS_PER_US for row in totals if row.last_at)))
         unit = unit_of(asked.span, now_ns=ended_ns, first_at=first_at)
-        sums = reading.spending(only, by=("provider", "wallet"))
+        sums = [row for row in reading.spending(only, by=("provider", "wallet")) if row.wallet is not None]
+        books = fetch_books(reading, dict.fromkeys(row.wallet or "" for row in sums))
+        idle = () if owner is not None else _idle(state, sums)
         return Found(
             as_of=as_of,
             owner=owner,
@@ -113,7 +127,7 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             first_at=first_at,
             ended_ns=ended_ns,
             providers=[row for row in reading.spending(only, by=("provider",)) if row.provider is not None],
-            wallets=[Wallet(sums=row, host=_host(state, row, owner)) for row in sums if row.wallet is not None],
+            wallets=[_wallet(state, row, owner, books) for row in sums],
             totals=totals,
             timed=reading.spending(only, by=("provider", _column(unit)), zone=asked.zone),
             counts=reading.verdict_counts(only),
@@ -125,7 +139,21 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             head=reading.head(),
             assured=assured,
             near=tuple(map(in_short, near(visible(reading.budgets(as_of), owner)))),
+            books=books,
+            idle=idle,
         )
+
+
+def _wallet(state: State, row: Spending, owner: str | None, books: tuple[Books, ...]) -> Wallet:
+    """Put a tile together. What a provider says is of all clients, so it is not for a reader of one's calls."""
+    of = [one for one in books if one.wallet == row.wallet and one.simulated is row.simulated]
+    return Wallet(sums=row, host=_host(state, row, owner), books=of[0] if of and owner is None else None)
+
+
+def _idle(state: State, sums: list[Spending]) -> tuple[Books, ...]:
+    """Read where those of this service's wallets stand that no call of the range spent from."""
+    used = {row.wallet for row in sums}
+    return fetch_books(state.reading, [name for name in state.wallets if name not in used])
 
 
 def _first_day(state: State, only: CallFilter) -> str | None:
@@ -157,7 +185,14 @@ def _charts(asked: Ranged, found: Found) -> tuple[Chart, ...]:
 
 def _judged(asked: Ranged, found: Found) -> tuple[tuple[Standing, ...], tuple[Tally, ...], tuple[Problem, ...]]:
     return (
-        standings(found.counts, found.sums, when=asked.when, owner=found.owner),
+        standings(
+            found.counts,
+            found.sums,
+            when=asked.when,
+            owner=found.owner,
+            books=found.books,
+            as_of=found.as_of,
+        ),
         tallies(found.counts, found.sums),
         problems(found.counts, stuck=found.stuck, open_until=found.stuck_until),
     )
@@ -193,7 +228,8 @@ def _shown(asked: Ranged, found: Found) -> dict[str, Any]:
         "not_drawn": _not_drawn(found.totals),
         "rows": found.latest,
         "call_count": sum(one.calls for one in found.counts),
-        "chargeable": any(one.word is not VerdictWord.NO_CREDIT_USED for one in found.counts),
+        "wrong": _calls_of(asked, VerdictWord.MISMATCH),
+        "idle": found.idle,
         "all_calls": _calls_of(asked),
         "problems": [(one, _address_of(asked, one)) for one in problem],
         "newest": found.newest,
@@ -258,7 +294,10 @@ def _told(asked: Ranged, found: Found) -> dict[str, Any]:
         "reasons": [{"word": one.word, **msgspec.to_builtins(one)} for one in found.counts],
         "verdict_sums": [_told_sum(one) for one in found.sums],
         "providers": [told_row(row, named["providers"]) for row in found.providers],
-        "wallets": [{**told_row(one.sums, named["wallets"]), "host": one.host} for one in found.wallets],
+        "wallets": [
+            {**told_row(one.sums, named["wallets"]), "host": one.host, "books": one.books} for one in found.wallets
+        ],
+        "idle_wallets": found.idle,
         "totals": [told_row(row, ()) for row in found.totals],
         "spending_over_time": [told_row(row, named["timed"]) for row in found.timed if row.provider is not None],
         "latest": [row.line.call.tool_call_id for row in found.latest],

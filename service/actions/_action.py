@@ -10,12 +10,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from service import actions, plugs
+from service.core.proving import ProofAsked
 from service.core.record import Step
 from service.core.shapes import Clock
 from service.core.wallet import Wallet
 from service.errors import PlugError
 from service.ledger.ledger import Ledger
 from service.ledger.reading import Reading
+from service.serving.operator import Proved
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 Reply = TypeVar("Reply", bound=msgspec.Struct)
@@ -33,6 +35,7 @@ class Stand:
             answers; the feed tells everybody else, in its own time.
         connections: counts the open connections of a client; None while no service runs.
         wallets: says who pays, as the settings have it.
+        prove: makes a proof, given what is asked and by whom; None while no service runs.
     """
 
     ledger: Ledger
@@ -43,6 +46,7 @@ class Stand:
     heard: Callable[[Sequence[Step]], None] = lambda _steps: None
     connections: Callable[[str], int] | None = None
     wallets: Callable[[], Sequence[Wallet]] = tuple
+    prove: Callable[[ProofAsked, str], Awaitable[Proved]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

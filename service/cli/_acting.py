@@ -73,6 +73,19 @@ def act(
         time.sleep(_POLL_S)
 
 
+def knocked(folder: Path) -> bool:
+    """Whether a service runs that has a folder, and answers to us.
+
+    Raises:
+        ActionError: there is one, and it is not to be reached by us.
+    """
+    caller = _knock(folder)
+    if caller is None:
+        return False
+    caller.close()
+    return True
+
+
 def _knock(folder: Path) -> socket.socket | None:
     """Reach the service that has a folder; None if there is none.
 

@@ -1,7 +1,7 @@
 """What a command is, and what commands share."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +32,8 @@ def add_settings(parser: ArgumentParser, *only: str) -> None:
     """Let the command line set what the environment and exai.toml set, or some of it."""
     for option in OPTIONS:
         if not option.secret and (not only or option.name in only):
-            action: dict[str, Any] = {"action": "store_true", "default": None} if option.kind is bool else {}
+            # A switch that is on by itself must have a way to be off.
+            action: dict[str, Any] = {"action": BooleanOptionalAction} if option.kind is bool else {}
             parser.add_argument(option.flag, dest=option.name, help=option.sentence, **action)
 
 

@@ -82,6 +82,7 @@ class Admission:
             trace_id=parent.trace_id if parent else self._entropy(_ID_BYTES).hex(),
             parent_span_id=parent.span_id if parent else None,
             parent_sampled=parent.sampled if parent else None,
+            needs_model=self._tools[call.name].needs_model,
         )
         return entry, salt
 

@@ -17,7 +17,7 @@ from service.calling.journal import Journal
 from service.core.entries import AnswerEntry, ToolCallEntry
 from service.core.receipt import page_url, receipt
 from service.core.record import ToolCall
-from service.core.shapes import Books, Clock, Desk, Tool, ToolResult
+from service.core.shapes import Books, Clock, Desk, Prover, Tool, ToolResult
 from service.core.times import NS_PER_US, utc_text
 from service.core.words import DoubtCause, ZeroReason
 from service.errors import (
@@ -32,6 +32,7 @@ from service.errors import (
 )
 from service.ledger.ledger import Ledger
 from service.mcp.events import CallTool, ToolReply
+from service.proving.prover import NoProver
 from service.serving.admission import Admission
 from service.serving.auth import Caller
 from service.serving.idempotency import Claim, Keys
@@ -47,7 +48,8 @@ _log = logging.getLogger(__name__)
 class ToolCallRun:
     """One admitted tool call. `done` gets its reply and never fails."""
 
-    def __init__(self, work: Callable[["ToolCallRun"], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, tool_call_id: str, work: Callable[["ToolCallRun"], Coroutine[Any, Any, None]]) -> None:
+        self.tool_call_id = tool_call_id
         self.done: asyncio.Future[ToolReply] = asyncio.get_running_loop().create_future()
         self.cause = DoubtCause.CANCELLED  # why it was stopped, once it was
         self._cancelled = False
@@ -100,6 +102,7 @@ class ToolCalls:
         books: opens the ledger's sums for a caller, as far as it may see them.
         console_url: where receipts are shown, without a slash at the end.
         keys: the clients' idempotency keys; without it a call that brings one is refused.
+        prover: opens the provider's own books for a caller and its tool call; without it nothing is proved here.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class ToolCalls:
         books: Callable[[Caller], Books],
         console_url: str,
         keys: Keys | None = None,
+        prover: Callable[[Caller, str], Prover] | None = None,
     ) -> None:
         self._admission = Admission(tools, entropy=entropy)
         self._ledger = ledger
@@ -122,6 +126,7 @@ class ToolCalls:
         self._clock = clock
         self._entropy = entropy
         self._books = books
+        self._prover = prover
         self._console_url = console_url
         self._keys = keys
         self._running: set[ToolCallRun] = set()
@@ -174,7 +179,8 @@ class ToolCalls:
             kept = place.pop_all()
 
         def deed(desk: Desk) -> Coroutine[Any, Any, ToolResult]:
-            return tool.run(call.arguments, desk, self._books(caller), on_text=on_text)
+            prover = NoProver() if self._prover is None else self._prover(caller, opened.tool_call_id)
+            return tool.run(call.arguments, desk, self._books(caller), prover, on_text=on_text)
 
         async def work(run: ToolCallRun) -> None:
             with kept:
@@ -187,7 +193,7 @@ class ToolCalls:
             if not run.done.done():  # whoever waited for it without a shield has cancelled it
                 run.done.set_result(reply)
 
-        run = ToolCallRun(work)
+        run = ToolCallRun(opened.tool_call_id, work)
         self._running.add(run)
         return run
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from service.core.shapes import Ask, Books, Completion, Desk, Message, Tool, ToolResult
+from service.core.shapes import Ask, Books, Completion, Desk, Message, Prover, Tool, ToolResult
 from service.core.usage import Usage
 
 PROMPT_CHARS_MAX = 1_000_000  # Kimi refuses requests above 4 MiB; a character may be 4 bytes
@@ -104,12 +104,14 @@ class Chat:
         "idempotentHint": False,
         "openWorldHint": True,
     }
+    needs_model = True
 
     async def run(
         self,
         arguments: Mapping[str, Any],
         desk: Desk,
         books: Books,  # noqa: ARG002 - the shape of a tool
+        prover: Prover,  # noqa: ARG002 - as above
         *,
         on_text: Callable[[str], None] | None,
     ) -> ToolResult:

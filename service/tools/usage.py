@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.core.account import SCHEMA, Account, Asked, held_text, span_text, spent_text, told
 from service.core.ranges import MOMENT_CHARS_MAX, RANGES
-from service.core.shapes import Books, Desk, Tool, ToolResult
+from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
 from service.core.spending import BY, Spending
 from service.errors import InvalidArgumentsError
 
@@ -63,12 +63,14 @@ class Usage:
         "idempotentHint": True,
         "openWorldHint": False,
     }
+    needs_model = False
 
     async def run(
         self,
         arguments: Mapping[str, Any],
         desk: Desk,  # noqa: ARG002 - no model is asked
         books: Books,
+        prover: Prover,  # noqa: ARG002 - the ledger answers, no provider
         *,
         on_text: Callable[[str], None] | None,  # noqa: ARG002 - there is no text that could arrive in pieces
     ) -> ToolResult:

@@ -26,6 +26,11 @@ INDEX = {
     "proof": PROOF_PATH,
     "calls": "/console/calls.json",
     "call": "/console/calls/{tool_call_id}.json",
+    "overview": "/console/overview.json",
+    "windows": "/console/reconcile.json",
+    "window": "/console/reconcile/{index}.json",
+    "readings": "/console/readings.csv?wallet={wallet}",
+    "verdicts": "/console/help/verdicts.json",
     "health": "/health",
     "metrics": "/metrics",
 }

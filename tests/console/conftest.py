@@ -13,8 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from console.app import create
 from console.live import Live
-from console.page import PREFIX
-from service.core.entries import OfCall
+from console.page import PREFIX, Handler
+from service.core.books import Figure, ReadingEntry, TokenClass, VerdictEntry, WindowSums
+from service.core.entries import AnyEntry, OfCall
+from service.core.verdict import word_of
+from service.core.words import ReadingCause, ReadingOutcome
+from service.errors import ExaiError
 from service.ledger.assurance import Assurance
 from service.ledger.auditing import Audited
 from service.ledger.feed import Feed
@@ -22,6 +26,8 @@ from service.ledger.ledger import Ledger
 from service.ledger.reading import Reading
 from service.ledger.sqlite import SqliteStore
 from service.ledger.writer import Writer
+from service.serving.auth import LOCAL, Caller
+from service.serving.keys import CALLER
 
 T0_NS = 1_795_363_200_000_000_000  # 2026-11-22T16:00:00Z
 NOW_NS = T0_NS + 3_600_000_000_000
@@ -83,6 +89,22 @@ class Books:
             audited=self.audited,
         )
 
+    async def add(self, entry: AnyEntry) -> int:
+        """Write an entry as it is, and give its index."""
+        (step,) = await self.ledger.append(entry)
+        return step.entry.index
+
+    async def proven(self, made: Any, theirs: "Theirs", code: str = "P1") -> tuple[str, int]:  # noqa: ANN401 - the maker of entries
+        """Write a call between two readings, and the verdict on that window; give the call's id and its index."""
+        opened = await self.add(theirs.reading())
+        ends = (made.accepted(), made.settlement(), made.answer())
+        call_id = await self.write(made.tool_call(), made.intent(), *ends)
+        closed = await self.add(theirs.reading("49.33894"))
+        until = closed - 1
+        return call_id, await self.add(
+            theirs.verdict(code, opened=opened, closed=closed, after=opened, until=until)
+        )
+
     async def write(self, *entries: OfCall) -> str:
         """Write one call from its opening entry on, and give its id."""
         number = next(self._numbers)
@@ -93,6 +115,73 @@ class Books:
                 changes["attempt_id"] = f"{number:08x}{entry.attempt_id[8:]}"
             await self.ledger.append(msgspec.structs.replace(entry, **changes))
         return call_id
+
+
+class Theirs:
+    """A maker of plausible entries of a provider's books; keywords change their fields."""
+
+    @staticmethod
+    def reading(available: str = "49.58894", **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
+        """Read a balance in USD."""
+        entry = ReadingEntry(
+            provider="kimi",
+            wallet="kimi-main",
+            counter="balance",
+            endpoint="https://api.moonshot.ai/v1/users/me/balance",
+            cause=ReadingCause.SCHEDULE,
+            outcome=ReadingOutcome.READ,
+            status=200,
+            asked_at="2026-11-22T16:00:00.000000Z",
+            figures=(Figure(name="available", amount=available, unit="USD", resolution="0.00001"),),
+            tells={},
+            message="",
+            provider_ids={},
+            simulated=False,
+        )
+        return msgspec.structs.replace(entry, **changed)
+
+    def refused(self, **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
+        """Refuse to tell the balance."""
+        said = {"outcome": ReadingOutcome.REFUSED, "status": 401, "figures": ()}
+        return self.reading(**{**said, "message": "Invalid Authentication", **changed})
+
+    @staticmethod
+    def verdict(code: str = "P1", **changed: Any) -> VerdictEntry:  # noqa: ANN401 - any field
+        """Judge a window over everything: one attempt, of 0.25 USD."""
+        entry = VerdictEntry(
+            rule=1,
+            provider="kimi",
+            wallet="kimi-main",
+            simulated=False,
+            word=word_of(code),
+            code=code,
+            sentence="Between two readings 1 call should have cost 0.25 USD; the balance moved by 0.25 USD.",
+            after=-1,
+            until=10**6,
+            sums=Theirs.sums(),
+        )
+        return msgspec.structs.replace(entry, **changed)
+
+    @staticmethod
+    def sums(**changed: Any) -> WindowSums:  # noqa: ANN401 - any field
+        """Put both sides together; they agree."""
+        sums = WindowSums(
+            unit="USD",
+            opening="49.58894",
+            closing="49.33894",
+            moved="0.25",
+            added=None,
+            surely="0.25",
+            straddling="0",
+            in_doubt="0",
+            tolerance="0.000025",
+            attempts=1,
+            classes=(
+                TokenClass(name="uncached_input", ours=60, theirs=60),
+                TokenClass(name="output", ours=50, theirs=None),
+            ),
+        )
+        return msgspec.structs.replace(sums, **changed)
 
 
 class Strict(html.parser.HTMLParser):
@@ -141,6 +230,12 @@ async def books(tmp_path: Path) -> AsyncIterator[Books]:
 
 
 @pytest.fixture
+def theirs() -> Theirs:
+    """A maker of what a provider's books say."""
+    return Theirs()
+
+
+@pytest.fixture
 def simulated_banner() -> bool:
     """Whether the console's service runs simulators."""
     return False
@@ -152,10 +247,39 @@ def owner() -> str | None:
     return None
 
 
+class Asker:
+    """Who asks, and what came of a wish for a proof."""
+
+    def __init__(self) -> None:
+        self.caller: Caller | None = LOCAL
+        self.begun: list[tuple[str | None, str | None]] = []
+        self.refusal: ExaiError | None = None
+
+    async def prove(self, wallet: str | None, max_cost: str | None) -> str:
+        """Note the wish, and give the call's id."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.begun.append((wallet, max_cost))
+        return f"{len(self.begun):032x}"
+
+    @web.middleware
+    async def stand(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Say who asks, as the guard does."""
+        if self.caller is not None:
+            request[CALLER] = self.caller
+        return await handler(request)
+
+
 @pytest.fixture
-async def browser(books: Books, simulated_banner: bool, owner: str | None) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
+def asker() -> Asker:
+    """Who asks: the local owner, unless a test says otherwise."""
+    return Asker()
+
+
+@pytest.fixture
+async def browser(books: Books, simulated_banner: bool, owner: str | None, asker: Asker) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
     """A client of a console over that ledger, mounted as the service mounts it."""
-    outer = web.Application()
+    outer = web.Application(middlewares=[asker.stand])
     console = create(
         books.reading,
         console_url="http://127.0.0.1:8079",
@@ -166,6 +290,8 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None) -> As
         live=books.live,
         assure=books.assure,
         may_stay=lambda _request: books.welcome,
+        wallets=("kimi-main",),
+        prove=asker.prove,
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import apsw
 import pytest
 
-from console import words
-from service.core.verdict import CODES, word_of
-from service.core.words import AttemptOutcome, ToolOutcome, VerdictWord, ZeroReason
+from console import codes, words
+from service.core.verdict import CODES
+from service.core.words import AttemptOutcome, CheckState, ToolOutcome, VerdictWord, ZeroReason
 from service.ledger.choosing import OPEN
 from service.ledger.sqlite import FILE_NAME
 
@@ -37,6 +37,14 @@ CSP = (
         ("/calls/unknown", 404),
         ("/calls/unknown.json", 404),
         ("/nothing", 404),
+        ("/reconcile", 200),
+        ("/reconcile.json", 200),
+        ("/reconcile.csv", 200),
+        ("/reconcile/0", 404),
+        ("/readings", 200),
+        ("/readings.csv", 200),
+        ("/help/verdicts", 200),
+        ("/help/verdicts.json", 200),
     ],
 )
 async def test_every_answer_has_the_strict_headers(browser: "Browser", path: str, status: int) -> None:
@@ -46,7 +54,8 @@ async def test_every_answer_has_the_strict_headers(browser: "Browser", path: str
         assert status == answer.status
         assert answer.headers["Content-Security-Policy"] == CSP
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        referrer = "same-origin" if path == "/reconcile" else "no-referrer"  # the page with the form
+        assert answer.headers["Referrer-Policy"] == referrer
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert answer.headers["Cache-Control"] == "no-store"
@@ -128,7 +137,7 @@ async def test_the_console_changes_nothing(browser: "Browser") -> None:
     """Every other method is refused, with the ones that work."""
     answer = await browser.post("/console/calls")
     assert answer.status == 405
-    assert "changes nothing" in await answer.text()
+    assert "answers GET and HEAD" in await answer.text()
 
 
 async def test_a_damaged_record_is_said(
@@ -166,7 +175,8 @@ def test_every_closed_word_is_worded() -> None:
     assert set(AttemptOutcome) == set(words.ATTEMPTS)
     assert set(ZeroReason) == set(words.ZEROS)
     assert set(VerdictWord) == set(words.BADGES)
-    assert {code for code in CODES if word_of(code) is VerdictWord.NO_CREDIT_USED} == set(words.WHY_ZERO)
+    assert set(CheckState) == set(words.CHECKS)
+    assert CODES == set(codes.CODES)
 
 
 def _luminance(colour: str) -> float:

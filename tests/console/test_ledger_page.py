@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&</td>"
 async def fill(books: "Books", made: "Made") -> None:
     """Write one call of every end state."""
     unknown = Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version="v")
-    unbounded = WorstCase(input_tokens=1, output_tokens=1, currency=None, amount=None)
+    unbounded = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
     retry = made.intent(2)
     await books.write(
         made.tool_call(),
@@ -148,7 +148,7 @@ async def test_every_end_state_has_words(books: "Books", shows: "Shows", made: "
         "0 never left this machine: connection refused",
         "0 this tool asks no model",
         "kimi, 2 attempts",
-        "? UNVERIFIED U4: charge not confirmed yet",
+        "? UNVERIFIED U1: no window decides it yet",
         "? UNVERIFIED U6",
         "? UNVERIFIED U7",
         "? UNVERIFIED U9",

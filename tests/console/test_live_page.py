@@ -33,7 +33,7 @@ Told = dict[str, Any]
 def every_end(made: "Made") -> list[tuple[OfCall, ...]]:
     """List one call of every end state."""
     unknown = Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version="v")
-    unbounded = WorstCase(input_tokens=1, output_tokens=1, currency=None, amount=None)
+    unbounded = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
     opened, guest = made.tool_call(), made.tool_call(client="guest")
     failed = made.answer(outcome=ToolOutcome.FAILED, error_code="bad_gateway")
     yuan = made.settlement(2, cost=made.cost(currency="CNY", amount="1.75"))

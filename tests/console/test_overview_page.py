@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</td>"
 UNKNOWN = Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version="v")
-UNBOUNDED = WorstCase(input_tokens=1, output_tokens=1, currency=None, amount=None)
+UNBOUNDED = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
 
 
 async def fill(books: "Books", made: "Made") -> None:
@@ -134,12 +134,12 @@ async def test_the_page_shows_what_its_json_says(
         assert tile["host"] in page
     for words in (
         "≠ MISMATCH",
-        "SIMULATED: Nothing contradicts the 2 calls",
+        "SIMULATED: Nothing looks wrong in the last 7 days: 2 calls.",
         "unknown no price is known for 1 settled attempt",
         "SIMULATED providers and wallets: no real money",
         "A call with attempts in several tiles counts in each.",
-        "Last checked 2026-11-22 17:00:00.000 UTC",
-        "No provider's balance has been read yet",
+        "Judged at 2026-11-22 17:00:00.000 UTC",
+        "No provider's balance or quota has been read yet.",
         "All 13 calls of this range in the ledger",
         "Not drawn, of 13 attempts: 1 without a known price, 3 in doubt, 1 under way. Unknown is not zero.",
         "0 calls",
@@ -232,8 +232,7 @@ async def test_an_honest_zero_says_why(
     )
     call_id = await books.write(made.tool_call(), *ending)
     page = await shows("/")
-    assert "∅ NO CREDIT USED 1 call in the last 7 days, and it cost nothing." in page
-    assert words in page
+    assert f"∅ NO CREDIT USED 1 call in the last 7 days, it was not charged: {words}." in page
     assert "Nothing was spent, so there is nothing to draw." in page
     assert "∅ NO CREDIT USED" in await shows("/calls")
     assert "This call cost nothing" in await shows(f"/calls/{call_id}")
@@ -267,7 +266,7 @@ async def test_a_reader_that_owns_some_calls_sees_no_others(
     await fill(books, made)
     page = await shows("/")
     assert "1 call, by verdict" in page
-    assert "the 1 call in the last 7 days" in page
+    assert "in the last 7 days: 1 call." in page
     overview = await told(browser)
     assert ["mine"] == [tile["wallet"] for tile in overview["wallets"]]
     assert 1 == sum(one["calls"] for one in overview["verdicts"])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.conftest import Made
     from tests.console.conftest import Books, Browser, Shows
 
-UNBOUNDED = WorstCase(input_tokens=1, output_tokens=1, currency=None, amount=None)
+UNBOUNDED = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
 
 
 async def told(browser: "Browser") -> dict[str, Any]:
@@ -72,12 +72,14 @@ async def test_a_call_dated_after_now_has_its_bar(books: "Books", browser: "Brow
     assert [heading] == bars
 
 
-async def test_readings_are_promised_for_charges_alone(books: "Books", shows: "Shows", made: "Made") -> None:
+async def test_the_time_of_the_last_check_is_said_of_charges_alone(
+    books: "Books", shows: "Shows", made: "Made"
+) -> None:
     """Where no call used credit there is no charge that a reading could confirm."""
     await books.write(made.tool_call(), made.answer(zero_reason="cached"))
-    assert "would confirm their charge" not in await shows("/")
+    assert "has been read yet" not in await shows("/")
     await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
-    assert "would confirm their charge" in await shows("/")
+    assert "No provider's balance or quota has been read yet." in await shows("/")
 
 
 @pytest.mark.parametrize("owner", ["no<b>ody"])

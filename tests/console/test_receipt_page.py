@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from console.words import CHECKS
+from service.core.books import VerificationEntry
 from service.core.entries import Cost, Rates
 from service.core.evidence import Signature, TlsPeer
 from service.core.receipt import receipt
-from service.core.words import CostStatus, ToolOutcome, ZeroReason
+from service.core.words import CostStatus, ToolOutcome, VerificationOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
-    from tests.console.conftest import Books, Browser, Shows
+    from tests.console.conftest import Books, Browser, Shows, Theirs
 
 HOSTILE = "<script>alert(1)</script>\"'"
 RATES = Rates(uncached_input="0.60", cached_input="0.15", cache_write="0.60", output="2.50", request="0.005")
@@ -233,3 +235,87 @@ async def test_a_budget_stop_leads_to_the_budgets(books: "Books", shows: "Shows"
     stopped = made.answer(outcome=ToolOutcome.BUDGET, zero_reason=ZeroReason.BUDGET_STOP, error_code="budget")
     page = await shows(f"/calls/{await books.write(made.tool_call(), stopped)}")
     assert "Stopped by a budget: what it could have cost at most did not fit" in page
+
+
+async def test_six_checks_stand_with_their_evidence(books: "Books", shows: "Shows", made: "Made") -> None:
+    """Each check of an attempt has a sign, a word and a sentence, as the receipt's JSON has them."""
+    call_id = await books.write(made.tool_call(), made.intent(), made.accepted(), made.settlement(), made.answer())
+    call = books.reading.call(call_id)
+    assert call is not None
+    page = await shows(f"/calls/{call_id}")
+    checks = receipt(call, as_of="2026-11-22T17:00:00.000000Z", console_url="").attempts[0].checks
+    assert ["sent", "answered", "metered", "plausible", "priced", "settled"] == [check.name for check in checks]
+    for check in checks:
+        sign, word, _ = CHECKS[check.state]
+        assert f"{sign} {word} {check.name} {' '.join(check.evidence.split())}" in page
+
+
+async def test_a_window_decides_a_call_and_is_linked(
+    books: "Books", browser: "Browser", shows: "Shows", made: "Made", theirs: "Theirs"
+) -> None:
+    """Page, list, sheet and JSON say PROVEN once a window does; the history shows what was said before."""
+    opened = await books.add(theirs.reading())
+    call_id = await books.write(made.tool_call(), made.intent(), made.accepted(), made.settlement(), made.answer())
+    assert "? UNVERIFIED" in await shows(f"/calls/{call_id}")
+    closed = await books.add(theirs.reading("49.33894"))
+    ends = {"opened": opened, "closed": closed, "after": opened, "until": closed - 1}
+    first = await books.add(theirs.verdict("U2", sentence="Short so far.", **ends))
+    second = await books.add(theirs.verdict("P1", **ends))
+    page = await shows(f"/calls/{call_id}")
+    assert "✓ PROVEN" in page.partition("The call")[0]
+    assert "This call lies in that window." in page
+    history = page.partition("What was found since")[2]
+    assert history.index(f"{first} ") < history.index("Short so far.") < history.index("decides it")
+    raw = await (await browser.get(f"/console/calls/{call_id}")).text()
+    assert f'href="/console/reconcile/{second}">The window, with both sides</a>' in raw
+    document = await (await browser.get(f"/console/calls/{call_id}.json")).json()
+    assert ("PROVEN", "P1") == (document["verdict"]["word"], document["verdict"]["code"])
+    assert [first, second] == [one["index"] for one in document["attempts"][0]["history"]]
+    assert "✓ PROVEN P1" in await shows("/calls")
+    assert "PROVEN,P1," in await (await browser.get("/console/calls.csv?verdict=P1")).text()
+    assert "All" not in (overview := await shows("/")).partition("charged call")[0][-20:]
+    assert "The one charged call in the last 7 days is confirmed by the providers' own books." in overview
+    assert "You spent 0.25 USD." in overview
+    assert "Last checked against the providers' own books at 2026-11-22" in overview
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (VerificationOutcome.VALID, "✓ Verified by the provider at"),
+        (VerificationOutcome.INVALID, "≠ The provider says it is not its own"),
+        (VerificationOutcome.UNAVAILABLE, "Not verified: asked at"),
+    ],
+)
+async def test_a_signature_says_whether_it_was_verified(
+    books: "Books", shows: "Shows", made: "Made", outcome: VerificationOutcome, words: str
+) -> None:
+    """Nonce, time and what the provider said of its signature stand together, with what that proves."""
+    signed = Signature(nonce="n-1", timestamp="1795363260000", signature="s-1", model="kimi-k3")
+    call_id = await books.write(
+        made.tool_call(),
+        made.intent(nonce="n-1"),
+        made.accepted(),
+        made.settlement(signature=signed),
+        made.answer(),
+    )
+    assert "Not verified yet. It proves that the request was accepted" in await shows(f"/calls/{call_id}")
+    call = books.reading.call(call_id)
+    assert call is not None
+    await books.add(
+        VerificationEntry(
+            tool_call_id=call_id,
+            attempt_id=call.attempts[0].intent.attempt_id,
+            provider="kimi",
+            wallet="kimi-main",
+            outcome=outcome,
+            status=200,
+            message="",
+            asked_at="2026-11-22T16:00:00.000000Z",
+            provider_ids={},
+            simulated=False,
+        )
+    )
+    page = await shows(f"/calls/{call_id}")
+    assert words in page
+    assert "time 1795363260000" in page

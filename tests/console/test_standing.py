@@ -1,16 +1,22 @@
 """The first sentence: every state, and never more than the verdicts show."""
 
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from console.standing import WORD_OF, Standing, State, standings
+from console.wallets import Books, Failure
 from service.core.verdict import CODES, word_of
 from service.core.words import VerdictWord
 from service.ledger.verdicts import VerdictCount, VerdictSum
+from tests.console.conftest import Theirs
 
 WHEN = "in the last 7 days"
 UNIT = 10**12
+verdict = Theirs.verdict
 
 
 def count(code: str, calls: int = 1, *, simulated: bool = False, asked: bool = True) -> VerdictCount:
@@ -39,72 +45,144 @@ def money(
     )
 
 
-def only(counts: list[VerdictCount], *sums: VerdictSum) -> Standing:
+def books(**changed: object) -> Books:
+    """Say where a wallet stands: read at noon, and judged."""
+    standing = Books(
+        wallet="kimi-main",
+        provider="kimi",
+        simulated=False,
+        figures=(),
+        failures=(),
+        read_at="2026-11-22T11:58:00.000000Z",
+        verdict=None,
+    )
+    return msgspec.structs.replace(standing, **changed)
+
+
+def only(counts: list[VerdictCount], *sums: VerdictSum, of: Sequence[Books] = ()) -> Standing:
     """Say the one sentence of counts that need one."""
-    (found,) = standings(counts, list(sums), when=WHEN)
+    (found,) = standings(counts, list(sums), when=WHEN, books=of, as_of="2026-11-22T12:00:00.000000Z")
     return found
 
 
 def test_a_everything_is_proven() -> None:
-    """Only where every charged call is PROVEN are the charges called confirmed."""
-    found = only([count("P1", 214), count("N1", 9, asked=False)], money("P1", 7))
+    """Only where every charged call is PROVEN are the charges called confirmed, and with the time of the check."""
+    found = only([count("P1", 214), count("N1", 9, asked=False)], money("P1", 7), of=[books()])
     assert (State.CONFIRMED, VerdictWord.PROVEN) == (found.state, found.word)
     assert (
-        "The providers' own books confirm every charge in the last 7 days: 214 charged calls (7 USD)."
+        "All 214 charged calls in the last 7 days are confirmed by the providers' own books. You spent 7 USD."
         == found.lead
     )
+    assert "Last checked against the providers' own books at 2026-11-22 11:58:00.000 UTC." == found.checked
     assert ("9 calls used no credit: 9 answered from the cache.",) == found.more
 
 
+def test_currencies_and_quota_are_never_added() -> None:
+    """Each currency has an amount of its own; calls that a plan paid for add none."""
+    found = only([count("P1", 2), count("P2", 3)], money("P1", 7), money("P1", 1, currency="CNY"))
+    assert "All 5 charged calls" in found.lead
+    assert found.lead.endswith("You spent 1 CNY and 7 USD.")
+
+
 def test_b_some_are_proven() -> None:
-    """A single call that waits takes the word PROVEN from the sentence."""
-    found = only([count("P1", 5), count("U1", 1)], money("P1", 7), money("U1", 2))
+    """A single call that waits takes the word PROVEN from the sentence, which says how much of what is proven."""
+    due = verdict(due_at="2026-11-22T12:05:00.000000Z")
+    found = only([count("P1", 5), count("U1", 1)], money("P1", 7), money("U1", 2), of=[books(verdict=due)])
     assert (State.SETTLING, VerdictWord.UNVERIFIED) == (found.state, found.word)
-    assert ("5 calls proven (7 USD).", "1 call waiting for confirmation (2 USD).") == found.more
+    assert (
+        "Nothing looks wrong in the last 7 days: 6 calls. 7 of 9 USD is proven, 5 of 6 calls proven." == found.lead
+    )
+    assert (
+        "1 call waiting for the next reading (2 USD). It is due at 2026-11-22 12:05:00.000 UTC.",
+    ) == found.more
+
+
+def test_what_was_due_is_not_promised() -> None:
+    """A time that has passed is not named as when something will be looked at."""
+    due = verdict(due_at="2026-11-22T11:05:00.000000Z")
+    found = only([count("U1")], money("U1", 2), of=[books(verdict=due)])
+    assert ("1 call waiting for the next reading (2 USD).",) == found.more
+
+
+def test_somebody_else_spends() -> None:
+    """Where more moved than our calls explain it is not said that nothing looks wrong."""
+    found = only([count("U3", 2), count("U14"), count("P1")], money("U3", 1))
+    assert "Nothing looks wrong" not in found.lead + only([count("U3")]).lead
+    assert "some are in windows where more moved than our calls explain, sent to a host that is not" in found.lead
 
 
 def test_c_something_disagrees() -> None:
     """One mismatch speaks first, however many calls are well."""
     found = only(
-        [count("M3", 2), count("P1", 200), count("U4", 12)], money("M3", 1), money("U4", 3), money("P1", 5)
+        [count("M3", 2), count("P1", 200), count("U1", 12)], money("M3", 1), money("U1", 3), money("P1", 5)
     )
     assert (State.MISMATCH, VerdictWord.MISMATCH) == (found.state, found.word)
-    assert "2 of 214 calls in the last 7 days disagree with what the provider said (1 USD)." == found.lead
-    assert "200 calls proven (5 USD)." == found.more[0]
-    assert found.more[1].startswith("12 calls answered and metered (3 USD). No balance was read")
+    assert (
+        "2 of 214 calls in the last 7 days disagree with the provider (1 USD)."
+        " The other 8 USD is proven or waiting." == found.lead
+    )
+    assert ("12 calls waiting for the next reading (3 USD).",) == found.more
 
 
 def test_d_nothing_was_charged() -> None:
-    """Where nothing cost anything, every reason is named with its number."""
-    found = only([count("N1", 9, asked=False), count("N3", 3), count("N4", 1)])
+    """Where nothing cost anything, every reason is named with its number, and no check is spoken of."""
+    found = only([count("N1", 9, asked=False), count("N3", 3), count("N4", 1)], of=[books()])
     assert (State.UNCHARGED, VerdictWord.NO_CREDIT_USED) == (found.state, found.word)
-    assert "13 calls in the last 7 days, and none cost anything." == found.lead
     assert (
-        "9 answered from the cache",
-        "3 refused by the provider, which metered nothing",
-        "1 of a model that is priced at zero",
-    ) == found.more
-    assert "1 call in the last 7 days, and it cost nothing." == only([count("N6")]).lead
+        "13 calls in the last 7 days, none was charged: 9 answered from the cache,"
+        " 3 refused by the provider, which metered nothing, 1 of a model that is priced at zero." == found.lead
+    )
+    assert "" == found.checked
+    assert (
+        "1 call in the last 7 days, it was not charged: 1 that never left this machine."
+        == only([count("N6")]).lead
+    )
 
 
-def test_f_nothing_confirms() -> None:
+def test_f_a_wallet_cannot_be_read() -> None:
+    """A wallet of which no counter can be read is named, with why, since when, and what helps."""
+    failure = Failure(
+        counter="balance",
+        said="refused (HTTP 401): Invalid Authentication",
+        since="2026-11-22T09:10:00.000000Z",
+        remedy="Check the key.",
+        index=7,
+    )
+    blind = books(failures=(failure,), read_at=None)
+    found = only([count("U4", 8), count("P1")], money("U4", 1), money("P1", 2), of=[blind])
+    assert (State.BLIND, VerdictWord.UNVERIFIED) == (found.state, found.word)
+    assert (
+        "We cannot read kimi-main. Calls in the last 7 days are recorded but not confirmed."
+        " 2 of 3 USD is proven, 1 of 9 calls proven." == found.lead
+    )
+    assert (
+        "kimi-main, balance: refused (HTTP 401): Invalid Authentication, since 2026-11-22 09:10:00.000 UTC."
+        " Check the key." == found.more[0]
+    )
+    assert "8 calls whose wallet cannot be read (1 USD). The charge is not confirmed." == found.more[1]
+    assert "No provider's balance or quota has been read yet." == found.checked
+    assert "but for kimi-main." in only([count("U1")], of=[blind, books(wallet="other")]).checked
+
+
+def test_nothing_confirms() -> None:
     """Metered and unconfirmed is no more than unverified; doubt, unknown prices and open calls stand apart."""
     found = only(
-        [count("U4", 8), count("U5"), count("U6"), count("U7", 2), count("U9")],
-        money("U4", 1),
-        money("U4", 2, currency="CNY"),
+        [count("U1", 8), count("U5"), count("U6"), count("U7", 2), count("U9"), count("U12")],
+        money("U1", 1),
+        money("U1", 2, currency="CNY"),
         money("U5", held=3, in_doubt=1),
         money("U6", in_doubt=1, currency=None),
     )
     assert (State.UNCONFIRMED, VerdictWord.UNVERIFIED) == (found.state, found.word)
     assert (
-        "8 calls answered and metered (2 CNY and 1 USD). No balance was read, so the charge is not confirmed.",
+        "8 calls waiting for the next reading (2 CNY and 1 USD).",
         (
             "2 calls in doubt: sent, and no usage came back (≤ 3 USD and an unknown amount)."
             " Held at the worst case, not counted as spend."
         ),
         "2 calls metered, without a known price. Unknown is not zero.",
         "1 call still open.",
+        "1 call in windows too small to tell.",
     ) == found.more
 
 
@@ -121,13 +199,13 @@ def test_no_call_is_no_verdict() -> None:
 def test_simulated_calls_have_a_sentence_of_their_own() -> None:
     """Real and simulated amounts never meet in one sentence, and a simulated one begins with the word."""
     real, simulated = standings(
-        [count("U4", 3), count("U4", 5, simulated=True), count("N7", asked=False)],
-        [money("U4", 1), money("U4", 40, simulated=True)],
+        [count("U1", 3), count("U1", 5, simulated=True), count("N7", asked=False)],
+        [money("U1", 1), money("U1", 40, simulated=True)],
         when=WHEN,
     )
     assert (False, True) == (real.simulated, simulated.simulated)
-    assert "the 4 calls" in real.lead
-    assert "SIMULATED: Nothing contradicts the 5 calls" in simulated.lead
+    assert "4 calls" in real.lead
+    assert "SIMULATED: Nothing looks wrong in the last 7 days: 5 calls." in simulated.lead
     assert "(1 USD)" in real.more[0]
     assert "(40 USD)" in simulated.more[0]
 
@@ -137,14 +215,14 @@ def test_proven_by_a_simulator_says_so() -> None:
     found = only([count("P1", simulated=True), count("N1", asked=False)], money("P1", 1, simulated=True))
     assert VerdictWord.PROVEN is found.word
     assert found.simulated
-    assert found.lead.startswith("SIMULATED: The providers' own books confirm every charge")
+    assert found.lead.startswith("SIMULATED: The one charged call in the last 7 days is confirmed")
 
 
 @given(
     st.lists(
         st.builds(
             count,
-            st.sampled_from([*sorted(CODES), "P1", "U1", "M2"]),
+            st.sampled_from(sorted(CODES)),
             st.integers(1, 3),
             simulated=st.booleans(),
             asked=st.booleans(),
@@ -162,7 +240,7 @@ def test_no_state_without_its_verdict(counts: list[VerdictCount]) -> None:
     assert gravest in {one.word for one in found}
     for one in found:
         assert ("SIMULATED" in one.lead) == one.simulated
-        assert ("confirm every" in one.lead) == (one.word is VerdictWord.PROVEN)
+        assert ("confirmed by" in one.lead) == (one.word is VerdictWord.PROVEN)
 
 
 @pytest.mark.parametrize("state", list(State))

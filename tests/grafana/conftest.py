@@ -21,7 +21,9 @@ from tests.processes import Judge, Served, end, eventually, get, serve, simulato
 from tests.speaking import Speaker, speaking
 
 SCRAPE_S = 0.25
+STEP_S = 1
 KEYS = {"KIMI_API_KEY": "sim-rich-grafana", "GLM_API_KEY": "sim-rich-grafana"}
+OFTEN = {"EXAI_READING_INTERVAL_S": "1"}
 LONG = "Tell me a long story. sim:words=60"
 CALLS = 9
 RECORDS = tuple(rule["record"] for path in RULES for rule in rules(path) if "record" in rule)
@@ -53,7 +55,7 @@ class Watched:
 
     def over_time(self, expression: str) -> list[dict[str, Any]]:
         """Run a query over the whole time."""
-        span = {"start": self.begun_s, "end": self.ended_s, "step": 1}
+        span = {"start": self.begun_s, "end": self.ended_s, "step": STEP_S}
         found: list[dict[str, Any]] = self.ask("query_range", query=expression, **span)["result"]
         return found
 
@@ -74,7 +76,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Let a service that is watched from its start make some calls of each kind."""
     folder = tmp_path_factory.mktemp("watched")
     with simulators(folder) as judge:
-        served = serve(folder / "service", {**KEYS, **judge.base_urls})
+        served = serve(folder / "service", {**KEYS, **OFTEN, **judge.base_urls})
         try:
             with _watching(folder, served) as url:
                 yield asyncio.run(_called(url, served, judge))
@@ -98,7 +100,15 @@ async def _called(url: str, served: Served, judge: Judge) -> Watched:
     async def recorded() -> bool:
         return all([(await _ask(url, "query", query=name))["result"] for name in RECORDS])
 
+    async def judged() -> bool:
+        counted = [f"sum({name}) > 0" for name in ("exai_windows_total", "exai_wallet_consumed_total")]
+        moved = (*counted, "sum(exai_verifications_total) > 0", "exai_window_difference")
+        at_s = time.time() - STEP_S  # as the last step of a range sees it
+        asked = [await _ask(url, "query", query=one, time=at_s) for one in moved]
+        return all(one["result"] for one in asked)
+
     await eventually(last_scrape)
+    await eventually(judged)
     await eventually(recorded)
     return Watched(url, f"{served.url}/metrics", begun_s, time.time(), Export(await served.export()))
 

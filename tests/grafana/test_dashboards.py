@@ -33,6 +33,16 @@ OF_ATTEMPTS = {  # whatever may be a simulator's; calls and entries are neither
     "exai_settlements_total",
     "exai_unpriced_attempts_total",
     "exai_last_settlement_timestamp_seconds",
+    "exai_wallet_verdict",
+    "exai_wallet_reading_age_seconds",
+    "exai_wallet_quota_remaining",
+    "exai_wallet_balance",
+    "exai_windows_total",
+    "exai_window_difference",
+    "exai_readings_total",
+    "exai_verifications_total",
+    "job_instance_wallet:exai_wallet_spend:increase1h",
+    "job_instance_wallet:exai_wallet_consumed:increase1h",
 }
 OVER_TIME = frozenset(("rate", "irate", "increase"))
 EACH = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)

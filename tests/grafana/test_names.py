@@ -8,15 +8,65 @@ from prometheus_client.parser import text_string_to_metric_families
 from otel.accounts import Evidence
 from otel.exporting import ExportCounts, ExportState
 from otel.metrics import Labels, Metrics
+from otel.wallets import BooksBefore, WalletLabels
 from service.core import budget
+from service.core.books import Figure, ReadingEntry, VerdictEntry, WindowSums
 from service.core.entries import BudgetTerms
-from service.core.words import BudgetPeriod
+from service.core.times import utc_ns
+from service.core.words import BudgetPeriod, ReadingCause, ReadingOutcome, VerdictWord
 from tests.conftest import Made
 from tests.grafana.asking import DASHBOARDS, RULES, asked, dashboard, grouped, rules, selectors, substituted
 
 OF_SCRAPES = {"job", "instance"}
 LABELS = Labels(
-    tools=("chat",), models=(("kimi", "kimi-k3"),), currencies=("USD",), rejections=("bad_frame",), simulated=False
+    tools=("chat",),
+    models=(("kimi", "kimi-k3"),),
+    currencies=("USD",),
+    rejections=("bad_frame",),
+    simulated=False,
+    wallets=(WalletLabels(name="kimi-main", provider="kimi", currency="USD", simulated=False),),
+    counters=(("kimi", "balance"),),
+)
+AT = "2026-11-22T16:21:00.000000Z"
+READING = ReadingEntry(
+    provider="kimi",
+    wallet="kimi-main",
+    simulated=False,
+    counter="balance",
+    endpoint="https://api.moonshot.ai/v1/users/me/balance",
+    cause=ReadingCause.START,
+    outcome=ReadingOutcome.READ,
+    status=200,
+    at=AT,
+    asked_at=AT,
+    figures=(
+        Figure(name="available", amount="9", unit="USD", resolution="0.00001"),
+        Figure(name="credits_5h", amount="9", unit="credits", resolution="1", cap="10"),
+    ),
+    tells={},
+    message="",
+    provider_ids={},
+)
+VERDICT = VerdictEntry(
+    provider="kimi",
+    wallet="kimi-main",
+    simulated=False,
+    rule=1,
+    word=VerdictWord.PROVEN,
+    code="P1",
+    sentence="Said.",
+    sums=WindowSums(
+        unit="USD",
+        opening="10",
+        closing="9",
+        moved="1",
+        added=None,
+        surely="1",
+        straddling="0",
+        in_doubt="0",
+        tolerance="0.00002",
+        attempts=1,
+    ),
 )
 
 
@@ -36,6 +86,7 @@ def known() -> dict[str, set[str]]:
     metrics.assure(lambda: evidence, lambda: states)
     call = Made().call(Made().intent(), Made().settlement(), Made().answer())
     metrics.ended(call, call.attempts[0])
+    metrics.follow(BooksBefore(readings=(READING,), verdicts=(VERDICT,)), lambda: utc_ns(AT))
     found: dict[str, set[str]] = {"up": set()}
     for family in text_string_to_metric_families(metrics.render(None)[0].decode()):
         for sample in family.samples:

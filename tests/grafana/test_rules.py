@@ -10,7 +10,10 @@ from tests.grafana.asking import DASHBOARDS, GRAFANA, RULES, dashboard, grouped,
 
 ROOT = GRAFANA.parent
 SCENARIOS = tuple(sorted((Path(__file__).parent / "alerts").glob("*.yml")))
-OF_ATTEMPTS = ("exai_attempt", "exai_intents", "exai_tokens", "exai_spend", "exai_settlements", "exai_unpriced")
+OF_ATTEMPTS = (
+    *("exai_attempt", "exai_intents", "exai_tokens", "exai_spend", "exai_settlements", "exai_unpriced"),
+    *("exai_wallet", "exai_readings", "exai_verifications", "exai_window", "exai_judged"),
+)
 SEVERITIES = {"critical", "warning", "info"}
 ALERTS = {rule["alert"]: rule for path in RULES for rule in rules(path) if "alert" in rule}
 

@@ -17,6 +17,7 @@ from tests.processes import WAIT_S, Judge, Served, Serving, end, eventually, get
 from tests.speaking import speaking
 
 SKEW_S = 120
+QUIET = {"EXAI_READINGS": "0"}  # no counter is read, so no provider is asked and no entry written but for calls
 
 
 async def checks_of(served: Served) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -44,7 +45,7 @@ async def ask(served: Served, provider: str) -> bool:
 
 async def test_what_was_not_asked_is_unknown_until_it_is(serving: Serving, judge: Judge) -> None:
     """A fresh start knows nothing of providers, keys and clock, and says so; one call each makes it known."""
-    served = serving()
+    served = serving(**QUIET)
     health, checks = await checks_of(served)
     assert ("ok", []) == (health["status"], health["reasons"])
     assert 5 == len(health["unknown"])
@@ -75,7 +76,7 @@ async def test_a_refused_key_is_named_and_survives_a_restart(
     serving: Serving, judge: Judge, key: str, remedy: str
 ) -> None:
     """One refused call degrades its wallet and no other; the next start remembers, from the ledger."""
-    served = serving(KIMI_API_KEY=key)
+    served = serving(KIMI_API_KEY=key, **QUIET)
     assert not await ask(served, "kimi")
     assert await ask(served, "glm")
     health, checks = await checks_of(served)
@@ -97,6 +98,23 @@ async def test_a_refused_key_is_named_and_survives_a_restart(
     refused, good = by_provider(checks, "kimi"), by_provider(checks, "glm")
     assert ("degraded", "unknown") == (refused["state"], good["state"])
     assert "before this start" in refused["sentence"]
+
+
+async def test_a_counter_that_cannot_be_read_is_named(serving: Serving) -> None:
+    """Without any call: the key that may not read degrades its proof alone, with what to do."""
+    key = "sim-revoked-proof"
+    served = serving(KIMI_API_KEY=key)
+
+    async def looked() -> dict[str, dict[str, Any]]:
+        _, checks = await checks_of(served)
+        proofs = {check["detail"]["provider"]: check for check in checks.values() if check["name"] == "proof"}
+        return proofs if "unknown" not in {check["state"] for check in proofs.values()} else {}
+
+    proofs = await eventually(looked)
+    assert ("degraded", "ok") == (proofs["kimi"]["state"], proofs["glm"]["state"])
+    assert "KIMI_API_KEY" in proofs["kimi"]["sentence"]
+    assert "account_report" == proofs["glm"]["detail"]["last_reading"]
+    assert key not in json.dumps(proofs)
 
 
 async def test_a_record_that_was_changed_is_found_by_the_audit(serving: Serving, judge: Judge) -> None:
@@ -161,7 +179,7 @@ async def test_a_clock_that_differs_is_named(serving: Serving, judge: Judge) -> 
 
 async def test_a_ledger_that_was_deleted_ends_the_service(serving: Serving, judge: Judge) -> None:
     """Health says so at once; the first call after it ends the service, before a byte leaves."""
-    served = serving()
+    served = serving(**QUIET)
     assert 200 == (await get(f"{served.url}/health/ready"))[0]
     (served.data / "ledger.sqlite3").unlink()
     health, checks = await checks_of(served)
@@ -176,7 +194,7 @@ async def test_a_ledger_that_was_deleted_ends_the_service(serving: Serving, judg
 
 async def test_a_ledger_that_was_deleted_refuses_calls(judge: Judge, tmp_path: Path) -> None:
     """No call is sent any more, by words that say why and that nothing was sent; nor is the service ready."""
-    given = {"EXAI_DATA_DIR": str(tmp_path), "EXAI_PORT": "0", **KEYS, **judge.base_urls}
+    given = {"EXAI_DATA_DIR": str(tmp_path), "EXAI_PORT": "0", **KEYS, **QUIET, **judge.base_urls}
     settings = load(given, None, {}, load_providers().values()).settings
     async with running(settings, environ={}) as service, speaking(service.mcp_url) as speaker:
         assert not (await speaker.call(prompt="Is all well?", provider="kimi"))["isError"]

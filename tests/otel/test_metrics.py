@@ -9,7 +9,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from otel.exporting import ExportCounts, ExportState
-from otel.metrics import KINDS, OUTCOMES, Labels, Metrics
+from otel.metrics import KINDS, Labels, Metrics
+from otel.wallets import OUTCOMES, WalletLabels
 from service.core.entries import SystemEntry
 from service.core.record import Attempt, ToolCall
 from service.core.times import NS_PER_S, utc_ns
@@ -24,6 +25,7 @@ LABELS = Labels(
     currencies=("USD",),
     rejections=("bad_frame",),
     simulated=False,
+    wallets=(WalletLabels(name="kimi-main", provider="kimi", currency="USD", simulated=False),),
 )
 EXPORT = ExportCounts(
     state=ExportState.ON,
@@ -36,6 +38,7 @@ EXPORT = ExportCounts(
     off=1,
 )
 KINDS_OF = ("false", "true")  # real, simulated
+WALLET = ("kimi", "false", "kimi-main")
 AT = "2026-11-22T16:21:00.000000Z"  # when entries are made
 Readings = dict[tuple[str, ...], float]
 Ended = tuple[ToolCall, Attempt]
@@ -130,6 +133,8 @@ def test_a_settled_attempt_moves_tokens_and_spend(
         ("exai_spend_total", "USD", "kimi-k3", "kimi", "false"): 0.25,
         ("exai_settlements_total", "priced", "false"): 1,
         ("exai_last_settlement_timestamp_seconds", "kimi", "false"): utc_ns(AT) / NS_PER_S,
+        ("exai_wallet_attempts_total", "settled", *WALLET): 1,
+        ("exai_wallet_spend_total", "USD", *WALLET): 0.25,
     }
 
 
@@ -140,7 +145,10 @@ def test_what_was_not_metered_moves_no_money(
     """A refused or unsent attempt is counted, and nothing else."""
     before = read(metrics)
     metrics.ended(*ended(getattr(made, end)()))
-    assert moved(metrics, before) == {("exai_attempts_total", "kimi-k3", outcome, "kimi", "false"): 1}
+    assert moved(metrics, before) == {
+        ("exai_attempts_total", "kimi-k3", outcome, "kimi", "false"): 1,
+        ("exai_wallet_attempts_total", outcome, *WALLET): 1,
+    }
 
 
 def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., Ended]) -> None:
@@ -150,6 +158,7 @@ def test_doubt_is_no_spend(metrics: Metrics, made: "Made", ended: Callable[..., 
     assert moved(metrics, before) == {
         ("exai_attempts_total", "kimi-k3", "in_doubt", "kimi", "false"): 1,
         ("exai_attempts_in_doubt", "false"): 1,
+        ("exai_wallet_attempts_total", "in_doubt", *WALLET): 1,
     }
 
 
@@ -163,7 +172,8 @@ def test_real_and_simulated_never_share_a_series(
     for call, attempt in (real, played):
         metrics.intended(attempt)
         metrics.ended(call, attempt)
-    changed = {series: value for series, value in moved(metrics, before).items() if value}
+    changed = {series: value for series, value in moved(metrics, before).items() if "_wallet_" not in series[0]}
+    changed = {series: value for series, value in changed.items() if value}
     kinds = [{series[:-1]: value for series, value in changed.items() if series[-1] == kind} for kind in KINDS_OF]
     assert kinds[0] == kinds[1]
     assert len(changed) == 2 * len(kinds[0])
@@ -176,14 +186,17 @@ def test_an_answer_hides_no_spend(metrics: Metrics, made: "Made") -> None:
     before = read(metrics)
     call = made.call(made.intent(), made.accepted(headers={"exai-simulator": "1"}), made.settlement())
     metrics.ended(call, call.attempts[0])
-    moved_spend = {series: value for series, value in moved(metrics, before).items() if "spend" in series[0]}
+    moved_spend = {
+        series: value for series, value in moved(metrics, before).items() if series[0] == "exai_spend_total"
+    }
     assert {("exai_spend_total", "USD", "kimi-k3", "kimi", "false"): 0.25} == moved_spend
 
 
 @pytest.mark.parametrize("simulated", [False, True])
 def test_only_the_series_of_this_start_stand(simulated: bool) -> None:  # noqa: FBT001 - the very label
     """A start is of one kind, and shows as many series as if there were no other."""
-    labels = msgspec.structs.replace(LABELS, simulated=simulated)
+    wallets = (msgspec.structs.replace(LABELS.wallets[0], simulated=simulated),)
+    labels = msgspec.structs.replace(LABELS, simulated=simulated, wallets=wallets)
     metrics = Metrics(labels, version="1", in_doubt=[], export=lambda: EXPORT)
     body = metrics.render(None)[0].decode()
     shown = {

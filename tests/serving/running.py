@@ -13,7 +13,7 @@ import msgspec
 
 from service.core.account import Account, Asked
 from service.core.receipt import schema
-from service.core.shapes import Books, Desk, Tool, ToolResult
+from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
 from service.mcp.events import CallTool, ToolReply
 from service.serving.auth import DEFAULT, Caller
 from service.serving.calls import ToolCallRun, ToolCalls
@@ -35,6 +35,7 @@ class Scripted:
     input_schema: Mapping[str, Any] = {"type": "object"}
     output_schema: Mapping[str, Any] | None = None
     annotations: Mapping[str, bool] = {}
+    needs_model = False
 
     def __init__(self) -> None:
         self.deed: Deed = nothing
@@ -45,6 +46,7 @@ class Scripted:
         arguments: Mapping[str, Any],  # noqa: ARG002 - the shape of a tool
         desk: Desk,
         books: Books,  # noqa: ARG002 - as above
+        prover: Prover,  # noqa: ARG002 - as above
         *,
         on_text: Callable[[str], None] | None,  # noqa: ARG002 - as above
     ) -> ToolResult:

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from service.core.evidence import commitment
-from service.core.shapes import Books, Desk, ToolResult
+from service.core.shapes import Books, Desk, Prover, ToolResult
 from service.errors import InvalidArgumentsError, PlugError, UnauthorizedError
 from service.mcp.events import CallTool
 from service.serving.admission import Admission
 from service.serving.auth import DEFAULT, Caller
 from service.tools.chat import TOOL as CHAT
+from service.tools.usage import TOOL as USAGE
 
 READER = Caller("reader", frozenset(("read",)), sees_all=True)
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -27,9 +28,16 @@ class BadSchema:
     input_schema: Mapping[str, Any] = {"type": "no such type"}
     output_schema: Mapping[str, Any] | None = None
     annotations: Mapping[str, bool] = {}
+    needs_model = False
 
     async def run(
-        self, arguments: Mapping[str, Any], desk: Desk, books: Books, *, on_text: Callable[[str], None] | None
+        self,
+        arguments: Mapping[str, Any],
+        desk: Desk,
+        books: Books,
+        prover: Prover,
+        *,
+        on_text: Callable[[str], None] | None,
     ) -> ToolResult:
         """Never run."""
         raise NotImplementedError
@@ -107,6 +115,16 @@ def test_first_entry(admission: Admission) -> None:
     assert (TRACE, "00f067aa0ba902b7", False) == (entry.trace_id, entry.parent_span_id, entry.parent_sampled)
     assert "secret" not in repr(entry)
     assert salt.hex() not in repr(entry)
+
+
+def test_what_only_a_model_answers_is_told() -> None:
+    """Its first entry says so, that an answer without a request may be found out."""
+    admission = Admission({"chat": CHAT, "usage": USAGE}, entropy=secrets.token_bytes)
+    told = [
+        admission.opened(call({}, name=name), DEFAULT, session="s", transport="http", protocol="p")[0].needs_model
+        for name in ("chat", "usage")
+    ]
+    assert [True, False] == told
 
 
 @pytest.mark.parametrize("traceparent", [None, 5, "", f"00-{'0' * 32}-00f067aa0ba902b7-01", "x" * 10_000])

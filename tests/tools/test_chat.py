@@ -10,6 +10,7 @@ from service.core.account import Account, Asked
 from service.core.shapes import Ask, Completion, Message
 from service.core.usage import Usage
 from service.plugs import load
+from service.proving.prover import NoProver
 from service.tools.chat import PROMPT_CHARS_MAX
 from service.tools.chat import TOOL as CHAT
 
@@ -62,7 +63,7 @@ async def test_all_arguments_reach_the_desk() -> None:
         "max_output_tokens": 100.0,
         "thinking": False,
     }
-    await CHAT.run(arguments, desk, NoBooks(), on_text=written.append)
+    await CHAT.run(arguments, desk, NoBooks(), NoProver(), on_text=written.append)
     expected = Ask(
         messages=(Message("system", "Be short."), Message("user", "2 + 2?")),
         provider="kimi",
@@ -79,7 +80,7 @@ async def test_all_arguments_reach_the_desk() -> None:
 async def test_what_is_left_out_is_left_to_others() -> None:
     """With a prompt alone nothing else is decided here."""
     desk = FixedDesk()
-    await CHAT.run({"prompt": "2 + 2?"}, desk, NoBooks(), on_text=None)
+    await CHAT.run({"prompt": "2 + 2?"}, desk, NoBooks(), NoProver(), on_text=None)
     assert [Ask(messages=(Message("user", "2 + 2?"),))] == desk.asked
 
 
@@ -98,7 +99,7 @@ async def test_an_answer_is_never_silently_empty(
     text: str, finish_reason: str | None, shown: str, noted: str | None
 ) -> None:
     """The model's words are given exactly; where there are none, words say why, and that they were paid."""
-    result = await CHAT.run({"prompt": "x"}, FixedDesk(text, finish_reason), NoBooks(), on_text=None)
+    result = await CHAT.run({"prompt": "x"}, FixedDesk(text, finish_reason), NoBooks(), NoProver(), on_text=None)
     assert result.structured is not None
     assert result.text.startswith(shown)
     assert text == result.structured["text"]

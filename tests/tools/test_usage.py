@@ -9,6 +9,7 @@ from service.core.account import Account, Asked
 from service.core.shapes import Ask, Completion
 from service.core.spending import Spending
 from service.errors import InvalidArgumentsError
+from service.proving.prover import NoProver
 from service.tools.usage import ROWS_MAX
 from service.tools.usage import TOOL as USAGE
 
@@ -65,7 +66,7 @@ class ClosedDesk:
 async def told(books: FixedBooks, **arguments: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - any argument
     """Run the tool; what it gives must fit its schema."""
     jsonschema_rs.validate(dict(USAGE.input_schema), arguments)
-    result = await USAGE.run(arguments, ClosedDesk(), books, on_text=None)
+    result = await USAGE.run(arguments, ClosedDesk(), books, NoProver(), on_text=None)
     assert result.structured is not None
     jsonschema_rs.validate(dict(USAGE.output_schema or {}), result.structured)
     return result.text, result.structured

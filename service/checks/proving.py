@@ -1,0 +1,191 @@
+"""Proof: are the providers' own counters read, and what did the newest window between two readings show?
+
+What was committed is looked at; no counter is asked for the sake of a check.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from service.core.books import ReadingEntry, VerdictEntry
+from service.core.movement import tells
+from service.core.shapes import Provider
+from service.core.times import NS_PER_S, utc_ns
+from service.core.wallet import Wallet
+from service.core.words import ReadingOutcome, VerdictWord
+from service.ledger.reading import Reading
+from service.proving.remedies import of_reading
+from service.web.health import Check, Detail, State
+
+STALE_INTERVALS = 3
+MISMATCH_TOLD_S = 24 * 60 * 60
+_UNREAD = "U4"  # its sentence may hold the provider's own words, which no check repeats
+_OFF = "Readings are switched off (EXAI_READINGS), so no call can be proven."
+_NEVER = "No counter has been read yet, so nothing can be proven."
+_NO_COUNTER = "The provider offers no counter that this key may read, so no call can be proven here."
+_OPEN_IT = "See the console's page Reconcile; `exai ledger match` compares with a statement"
+
+
+class Cadence(msgspec.Struct, frozen=True, kw_only=True):
+    """How often counters are read.
+
+    Attributes:
+        is_on: whether they are at all.
+        interval_s: while calls are made.
+        idle_s: while none are.
+    """
+
+    is_on: bool
+    interval_s: float
+    idle_s: float
+
+
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger holds of one wallet's counters and windows.
+
+    Attributes:
+        newest: the newest reading of each counter, read or not.
+        read: the newest that was read and holds what consumption moves; None if there is none.
+        verdict: the newest on a window.
+        mismatch: the newest MISMATCH on a window, if it is not older than a day.
+    """
+
+    newest: tuple[ReadingEntry, ...]
+    read: ReadingEntry | None
+    verdict: VerdictEntry | None
+    mismatch: VerdictEntry | None
+
+    @property
+    def failed(self) -> ReadingEntry | None:
+        """The newest that was not read; of the counter that was read before, if it is one of them."""
+        found = [one for one in self.newest if one.outcome is not ReadingOutcome.READ]
+        of_read = [one for one in found if self.read is not None and one.counter == self.read.counter]
+        return max(of_read or found, key=lambda one: one.index, default=None)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether any counter that is asked can be read, as far as the provider said."""
+        return any(tells(one) or one.outcome in _MAY_BE_READ for one in self.newest)
+
+
+_MAY_BE_READ = frozenset({ReadingOutcome.REFUSED, ReadingOutcome.UNREACHABLE, ReadingOutcome.UNREADABLE})
+
+
+def proofs(
+    wallets: Sequence[Wallet],
+    reading: Reading,
+    known: Mapping[str, Provider],
+    cadence: Cadence,
+    *,
+    now_ns: int,
+) -> tuple[Check, ...]:
+    """Look at each wallet's readings and windows.
+
+    Args:
+        wallets: who pays.
+        reading: of the ledger.
+        known: providers by name.
+        cadence: how often counters are read.
+        now_ns: the wall time.
+
+    Raises:
+        StoreError: the ledger cannot be read.
+    """
+    return tuple(
+        _proof(one, _known(reading, one, now_ns), known[one.provider], cadence, now_ns) for one in wallets
+    )
+
+
+def last_read(reading: Reading, wallet: str) -> Iterable[ReadingEntry]:
+    """Give the newest reading of each of a wallet's counters that was read; older ones if the newest failed.
+
+    Raises:
+        StoreError: the ledger cannot be read.
+    """
+    for newest in reading.latest_readings(wallet):
+        if newest.outcome is ReadingOutcome.READ:
+            yield newest
+        else:
+            yield from reading.readings(wallet, counter=newest.counter, read_only=True, newest=True, limit=1)
+
+
+def _known(reading: Reading, one: Wallet, now_ns: int) -> _Known:
+    with reading.snapshot():
+        newest = reading.latest_readings(one.name)
+        read = [entry for entry in last_read(reading, one.name) if tells(entry)]
+        verdict = reading.verdicts(wallet=one.name, limit=1)
+        mismatch = reading.verdicts(wallet=one.name, words=(VerdictWord.MISMATCH,), limit=1)
+    return _Known(
+        newest=newest,
+        read=max(read, key=lambda entry: entry.index, default=None),
+        verdict=verdict[0] if verdict else None,
+        mismatch=mismatch[0] if mismatch and _age_s(mismatch[0].at, now_ns) <= MISMATCH_TOLD_S else None,
+    )
+
+
+def _proof(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_ns: int) -> Check:
+    state, sentence = _read(one, said, provider, cadence, now_ns)
+    parts = [sentence]
+    if said.mismatch is not None:
+        state = State.DEGRADED
+        parts.append(f"MISMATCH ({said.mismatch.at}): {said.mismatch.sentence} {_OPEN_IT}.")
+    if said.verdict is not None and said.verdict != said.mismatch:
+        parts.append(_window(said.verdict))
+    if one.simulated:
+        parts.insert(0, "SIMULATED, no money is proven.")
+    return Check(
+        name="proof", of=one.name, state=state, sentence=" ".join(parts), detail=_detail(one, said, now_ns)
+    )
+
+
+def _read(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_ns: int) -> tuple[State, str]:
+    """Say how readings are: how old the newest is, and what came in between since."""
+    if not cadence.is_on:
+        return State.OFF, _OFF
+    if said.newest and not said.is_offered:
+        return State.OFF, f"{_NO_COUNTER} {of_reading(one, provider, said.newest)}"
+    failed = said.failed
+    why = "" if failed is None else f" {_failure(failed)} {of_reading(one, provider, said.newest)}"
+    if said.read is None:
+        refused = failed is not None and failed.outcome in _MAY_BE_READ
+        return (State.DEGRADED if refused else State.UNKNOWN), f"{_NEVER}{why if refused else ''}"
+    age_s = _age_s(said.read.at, now_ns)
+    last = f"The counter {said.read.counter} was read {age_s} s ago."
+    is_failing = failed is not None and failed.index > said.read.index and failed.counter == said.read.counter
+    if is_failing and age_s > STALE_INTERVALS * cadence.interval_s:
+        return State.DEGRADED, f"{last}{why}"
+    if age_s > STALE_INTERVALS * cadence.idle_s:
+        return State.DEGRADED, f"{last} That is too long; see the service's log."
+    return State.OK, f"{last}{why if is_failing else ''}"
+
+
+def _window(verdict: VerdictEntry) -> str:
+    told = f"The newest window ({verdict.at}): {verdict.word}, {verdict.code}."
+    return told if verdict.code == _UNREAD else f"{told} {verdict.sentence}"
+
+
+def _failure(failed: ReadingEntry) -> str:
+    status = "" if failed.status is None else f", status {failed.status}"
+    return f"Since {failed.at} {failed.counter} is {failed.outcome.replace('_', ' ')}{status}."
+
+
+def _detail(one: Wallet, said: _Known, now_ns: int) -> Detail:
+    failed, read, verdict = said.failed, said.read, said.verdict
+    return {
+        "provider": one.provider,
+        "simulated": one.simulated,
+        "plan": one.plan,
+        "last_reading": None if read is None else read.counter,
+        "last_reading_at": None if read is None else read.at,
+        "last_reading_age_s": None if read is None else _age_s(read.at, now_ns),
+        "last_failure": None if failed is None else str(failed.outcome),
+        "last_failure_at": None if failed is None else failed.at,
+        "last_failure_status": None if failed is None else failed.status,
+        "verdict": None if verdict is None else str(verdict.word),
+        "verdict_code": None if verdict is None else verdict.code,
+        "verdict_at": None if verdict is None else verdict.at,
+    }
+
+
+def _age_s(at: str, now_ns: int) -> int:
+    return max(0, (now_ns - utc_ns(at)) // NS_PER_S)

@@ -1,0 +1,154 @@
+"""The bundle of a proof: all that somebody needs to check it without this machine, in one zip file."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from service.core import entries
+from service.core.books import ReadingEntry, VerdictEntry, VerificationEntry
+from service.errors import ActionError, StoreError
+from service.ledger.checkpoints import Checkpoints
+from service.ledger.proving import NOT_SHOWN, Vouched, covering, proof_of
+from service.ledger.reading import Reading
+from service.ledger.store import Line
+from service.serving.operator import Proved
+
+NAME = "exai-proof-{id}.zip"
+ID_CHARS = 12
+SUFFIX = ".tlog-proof"
+SIMULATED = "SIMULATED: "
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's earliest time: the same proof gives the same bytes
+
+_README = """\
+{mark}A proof of what tool call {id} consumed, made by EXAI.{simulated}
+
+    {mark}{word} ({code})
+    {sentence}
+
+proof.json               what was found: both readings, how many calls, what they come to, and the verdict
+receipts/{id}.json
+                         the receipt: every attempt, the provider's own request ids, usage, cost, verdict
+entries/*.json           the log's entries behind it, byte for byte, each named by its index and kind:
+                         the call and its attempts, the readings at both ends, verdict and signature checks
+proofs/*.tlog-proof      for each of these entries, the proof that it is in the log that was signed
+checkpoint.txt           the signed checkpoint that covers them all (C2SP tlog-checkpoint)
+public_key.txt           the key that signed it
+
+How to check it, offline:
+
+1. Each proof, on any machine that has EXAI, with this key alone:
+
+       exai ledger verify proofs/{first}{suffix} --key @public_key.txt
+
+   It prints the entry. Compare the key with the one that you noted earlier: who could write this
+   bundle could have written a key of its own. By openssl and sha256sum alone: see
+   service/ledger/README.md of EXAI.
+
+2. The cost: usage x rates of each settlement, entries/*-settlement.json, is its amount; they add up
+   to `spent` of proof.json.
+
+3. The movement: the figures of the two readings, entries/*-reading.json; their difference is what
+   the provider says was consumed.
+
+4. At the provider: look its request ids up in its own console, or ask its support about them. Where
+   it signs its answers, POST nonce, timestamp, model and signature of a settlement to
+   /v1/signatures/verify with any key of yours.
+
+{not_shown}
+"""
+
+
+def write_bundle(reading: Reading, checkpoints: Checkpoints, proved: Proved, out: Path) -> None:
+    """Write a bundle as a new file.
+
+    Args:
+        reading: the log.
+        checkpoints: where the log's signed checkpoints are kept.
+        proved: the proof, as the service gave it.
+        out: the file.
+
+    Raises:
+        StoreError: nothing signed covers the entries, or the log cannot be read.
+        ActionError: the file is there already, or cannot be written.
+    """
+    lines = _lines(reading, proved)
+    vouched, why = covering(checkpoints, reading.head().origin, lines[-1].index + 1)
+    if vouched is None or why is not None:
+        raise StoreError("no signed checkpoint covers the proof yet", remedy="" if why is None else why.remedy)
+    parts = dict(_parts(reading, vouched, proved, lines))
+    try:
+        with out.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name, content in parts.items():
+                bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+    except OSError as error:
+        raise ActionError(
+            f"{out} cannot be written: {error.strerror}", remedy="Name a new file with --out."
+        ) from error
+
+
+def _lines(reading: Reading, proved: Proved) -> list[Line]:
+    """Give the lines behind a proof, in the log's order."""
+    proof = proved.proof
+    found = {line.index: line for line in reading.call_lines(proved.tool_call_id)}
+    wanted = {one.index for one in (proof.opening, proof.closing, proof.verdict) if one is not None}
+    if proof.verdict is not None:
+        wanted |= {index for index in (proof.verdict.opened, proof.verdict.closed) if index is not None}
+    for judged in reading.judged((proved.tool_call_id,)).values():
+        said: tuple[VerdictEntry | VerificationEntry | None, ...] = (
+            judged.own,
+            judged.window,
+            judged.verification,
+        )
+        wanted |= {one.index for one in said if one is not None}
+    for index in wanted - found.keys():
+        line = reading.line(index) if index >= 0 else None
+        if line is not None:
+            found[index] = line
+    return [found[index] for index in sorted(found)]
+
+
+def _parts(
+    reading: Reading, vouched: Vouched, proved: Proved, lines: Sequence[Line]
+) -> Iterator[tuple[str, str | bytes]]:
+    proof, call = proved.proof, proved.tool_call_id
+    yield (
+        "README.txt",
+        _README.format(
+            id=call,
+            mark=SIMULATED if proof.simulated else "",
+            simulated=" No real provider was asked." if proof.simulated else "",
+            word=proof.word,
+            code=proof.code,
+            sentence=proof.sentence.removeprefix(SIMULATED),
+            first=lines[0].index,
+            suffix=SUFFIX,
+            not_shown=NOT_SHOWN,
+        ),
+    )
+    yield "proof.json", _json(msgspec.to_builtins(proof))
+    yield f"receipts/{call}.json", _json(proved.receipt)
+    yield "checkpoint.txt", vouched.note
+    yield "public_key.txt", f"{vouched.verifier.text}\n"
+    for line in lines:
+        kind = entries.kind(entries.decode(line.entry))
+        yield f"entries/{line.index}-{kind}.json", line.entry
+        yield f"proofs/{line.index}{SUFFIX}", proof_of(reading, vouched, line.index)
+
+
+def _json(plain: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    return msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
+
+
+def line_of(entry: ReadingEntry) -> str:
+    """Show a reading in one line: what it says, and when that was true."""
+    return f"{entry.counter} {entry.outcome.replace('_', ' ')}: {said_by(entry)}, at {entry.at}"
+
+
+def said_by(entry: ReadingEntry) -> str:
+    """Show what a reading says: its figures, or what else it tells, or why it was not read."""
+    figures = [f"{one.name} {one.amount} {one.unit}" for one in entry.figures]
+    tells = [f"{name} {value}" for name, value in entry.tells.items()]
+    return ", ".join(figures or tells) or entry.message or "nothing"

@@ -1,0 +1,1 @@
+"""What is proved: what the provider's own books say, held against ours."""

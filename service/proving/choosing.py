@@ -1,0 +1,232 @@
+"""Choosing what to prove: a wallet with a counter that can be read, and a model that moves it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.core import pricing
+from service.core.books import ReadingEntry
+from service.core.money import pico
+from service.core.movement import CREDITS, Movement, movements
+from service.core.pricing import Row
+from service.core.proving import Proof, ProofAsked
+from service.core.shapes import Ask, Message, Provider
+from service.core.usage import Usage
+from service.core.wallet import Wallet
+from service.core.words import CostStatus, ReadingCause, ReadingOutcome, VerdictWord
+from service.errors import InvalidArgumentsError
+from service.proving import remedies
+from service.proving.means import Means
+from service.proving.portion import Measure
+
+COST_MAX = {"USD": "0.05", "CNY": "0.40", CREDITS: "400"}
+"""The most that the calls of a proof may come to if nobody says, by unit. A balance of five decimals needs a
+hundredth of it, the rest is room for a dear model and a busy wallet. A plan's counter of whole credits needs about
+sixty; the bound of a call is several times that, for it counts every byte as a token."""
+_NAMED_MAX = 4
+_PROBE = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A wallet, a model, and how the one's counter shows the other's usage.
+
+    Attributes:
+        movement: of the counter that is watched, as it stands now; its unit and its steps are what matters.
+        cost_max: the cap, in pico-units of that unit.
+        shown: by how much a usage moves the counter.
+        worst: by how much a usage of that size can move it at most.
+        thinking: False where the model can be asked not to think, else None.
+    """
+
+    wallet: Wallet
+    provider: Provider
+    model: str
+    opening: tuple[ReadingEntry, ...]
+    movement: Movement
+    cost_max: int
+    shown: Measure
+    worst: Measure
+    thinking: bool | None
+
+
+async def choose(means: Means, asked: ProofAsked) -> Chosen | Proof:
+    """Find the first wallet that can be proved; else say of the first that was meant why it cannot.
+
+    Raises:
+        InvalidArgumentsError: there is no such wallet, or the cap is no amount.
+        NoWalletError: there is no wallet at all.
+    """
+    _checked(asked)
+    refused: Proof | None = None
+    for wallet in _meant(means, asked):
+        found = await _look(means, asked, wallet)
+        if isinstance(found, Chosen):
+            return found
+        refused = refused or found
+    assert refused is not None  # noqa: S101 - there is one wallet at least
+    return refused
+
+
+def unproven(
+    wallet: Wallet,
+    model: str,
+    code: str,
+    sentence: str,
+    *,
+    word: VerdictWord = VerdictWord.UNVERIFIED,
+    opening: ReadingEntry | None = None,
+) -> Proof:
+    """Say why there is nothing to judge: no call was made."""
+    return Proof(
+        wallet=wallet.name,
+        provider=wallet.provider,
+        simulated=wallet.simulated,
+        model=model,
+        unit=opening.figures[0].unit if opening is not None and opening.figures else None,
+        calls=0,
+        spent="0",
+        opening=opening,
+        closing=None,
+        verdict=None,
+        word=word,
+        code=code,
+        sentence=sentence,
+    )
+
+
+def _checked(asked: ProofAsked) -> None:
+    if asked.max_cost is None:
+        return
+    try:
+        above_zero = pico(asked.max_cost) > 0
+    except ValueError:
+        above_zero = False
+    if not above_zero:
+        raise InvalidArgumentsError(
+            f"{asked.max_cost[:40]!r} is no amount above zero", remedy="Write it as 0.05, without a currency."
+        )
+
+
+def _meant(means: Means, asked: ProofAsked) -> list[Wallet]:
+    """Give the wallets to try: those that a named model may belong to."""
+    meant = means.meant(asked.wallet)
+    owners = {row.provider for row in means.prices.rows if row.model == asked.model}
+    return [wallet for wallet in meant if not owners or wallet.provider in owners] or list(meant)
+
+
+async def _look(means: Means, asked: ProofAsked, wallet: Wallet) -> Chosen | Proof:
+    """Read a wallet's counters, and see whether a model's usage would show in them."""
+    provider = means.providers[wallet.provider]
+    model = asked.model or provider.default_model
+    opening = means.in_order(wallet, await means.readers.read(wallet, cause=ReadingCause.PROOF))
+    read = [reading for reading in opening if reading.outcome is ReadingOutcome.READ and reading.figures]
+    if not read:
+        why = remedies.why_not_read(opening)
+        help_ = remedies.of_reading(wallet, provider, opening)
+        return unproven(wallet, model, "U4", f"No reading can be had: {why}. No call was made. {help_}")
+    rated = _rated(means, wallet, provider, model, asked)
+    if isinstance(rated, Proof):
+        return rated
+    model, row = rated
+    told = {movement.unit: movement for movement in movements(tuple(read), tuple(read))}
+    paid_in = wallet.currency if wallet.plan is None else CREDITS
+    movement = told.get(paid_in or "")
+    if movement is None:
+        return unproven(wallet, model, "U8", _too_coarse(wallet, read), opening=read[0])
+    shown, worst = _measures(wallet, provider, model, row, means.clock.now_ns())
+    return Chosen(
+        wallet=wallet,
+        provider=provider,
+        model=model,
+        opening=opening,
+        movement=movement,
+        cost_max=pico(asked.max_cost or COST_MAX.get(movement.unit, "0")),
+        shown=shown,
+        worst=worst,
+        thinking=_thinking(provider, model),
+    )
+
+
+def _rated(
+    means: Means, wallet: Wallet, provider: Provider, model: str, asked: ProofAsked
+) -> tuple[str, Row | None] | Proof:
+    """Give a model whose usage has a known, paid price here; the plan's first rated one if nobody named any."""
+    at_ns, host = means.clock.now_ns(), wallet.price_host or ""
+    row = means.prices.row(wallet.provider, host, model, at_ns)
+    priced = means.prices.models(wallet.provider, host, at_ns)
+    if wallet.plan is not None:
+        drawn = {name: _drawn(provider, wallet.plan, name, at_ns) for name in priced}
+        rated = sorted((name for name in priced if drawn[name]), key=lambda name: -drawn[name])
+        if model in rated:
+            return model, row
+        if asked.model is None and rated:
+            return rated[0], None  # the one that needs the fewest tokens
+        which = f" Name one that it rates: {', '.join(rated)}." if rated else ""
+        said = f"What {model} draws from the plan {wallet.plan} is not known, so nothing can be compared."
+        return unproven(wallet, model, "U7", f"{said} No call was made.{which}")
+    paid = [name for name in priced if not _row_of(means, wallet, name, at_ns).free]
+    paid.sort(key=lambda name: name != provider.default_model)
+    others = f" Name a model that is paid for, such as {', '.join(paid[:_NAMED_MAX])}." if paid else ""
+    if row is None:
+        said = f"No price is known for {model} at {wallet.host}, so nothing can be compared. No call was made."
+        return unproven(wallet, model, "U7", said + others)
+    if row.free:
+        said = f"{model} is priced at zero: a call of it moves no counter, so none was made."
+        return unproven(wallet, model, "N4", said + others, word=VerdictWord.NO_CREDIT_USED)
+    return model, row
+
+
+def _row_of(means: Means, wallet: Wallet, model: str, at_ns: int) -> Row:
+    row = means.prices.row(wallet.provider, wallet.price_host or "", model, at_ns)
+    assert row is not None  # noqa: S101 - the table has just named the model
+    return row
+
+
+def _drawn(provider: Provider, plan: str, model: str, at_ns: int) -> int:
+    """Say what a million tokens draw; 0 where that is not known."""
+    million = Usage(
+        uncached_input_tokens=10**6,
+        cached_input_tokens=0,
+        cache_write_tokens=0,
+        output_tokens=0,
+        reasoning_tokens=0,
+    )
+    return provider.counters.drawn_pico(plan=plan, model=model, usage=million, at_ns=at_ns) or 0
+
+
+def _measures(
+    wallet: Wallet, provider: Provider, model: str, row: Row | None, at_ns: int
+) -> tuple[Measure, Measure]:
+    """Say how a usage shows in the counter, and what it costs at most."""
+
+    def drawn(usage: Usage) -> int | None:
+        return provider.counters.drawn_pico(plan=wallet.plan or "", model=model, usage=usage, at_ns=at_ns)
+
+    def cost(usage: Usage) -> int | None:
+        charged = pricing.cost(usage, row, "")
+        return pico(charged.amount) if charged.status is CostStatus.PRICED and charged.amount else None
+
+    def worst(usage: Usage) -> int | None:
+        most = pricing.worst_case(usage.input_tokens, usage.output_tokens, row).amount
+        return None if most is None else pico(most)
+
+    return (cost, worst) if wallet.plan is None else (drawn, drawn)
+
+
+def _thinking(provider: Provider, model: str) -> bool | None:
+    """Ask for no thinking where the provider's file has a way to say so."""
+    ask = Ask(messages=(Message("user", "?"),), thinking=False)
+    try:
+        provider.prepare(ask, model=model, max_output_tokens=1, unique=_PROBE)
+    except InvalidArgumentsError:
+        return None
+    return False
+
+
+def _too_coarse(wallet: Wallet, read: Sequence[ReadingEntry]) -> str:
+    units = sorted({figure.unit for reading in read for figure in reading.figures})
+    what = "the plan" if wallet.plan is not None else wallet.name
+    return (
+        f"The counters of {what} state {', '.join(units)} only: the calls of a proof are too small to be"
+        " seen there. No call was made. Compare the provider's own pages over a day of use."
+    )

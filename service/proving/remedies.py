@@ -1,0 +1,78 @@
+"""Remedies: what a person can do about a counter that said nothing, or a request that was refused. Pure."""
+
+from collections.abc import Sequence
+
+from service.core.books import ReadingEntry
+from service.core.shapes import Provider
+from service.core.wallet import Wallet
+from service.core.words import ReadingOutcome
+
+UNAUTHORISED = 401
+NO_PACKAGE = "1113"
+"""GLM's word for an empty account; a plan's key on the pay-as-you-go path hears it, too."""
+
+# Each of a provider's platforms has keys of its own, and one host that takes them
+# (source: platform.kimi.ai/docs/api/errors; docs.z.ai and docs.bigmodel.cn, api introduction).
+_PLATFORMS = {
+    "api.moonshot.ai": "platform.kimi.ai",
+    "api.moonshot.cn": "platform.kimi.com",
+    "api.z.ai": "z.ai",
+    "open.bigmodel.cn": "bigmodel.cn",
+}
+PLAN_PATH = "/api/coding/paas/v4"
+"""Where GLM takes requests that a plan pays for (source: docs.z.ai/devpack)."""
+_MONITOR_REFUSALS = frozenset(("401", "1000", "1001", "1002", "1003", "1004"))
+_TYPES = frozenset(("invalid_authentication_error", "incorrect_api_key_error"))
+
+
+def is_of_key(status: int | None, code: str | None) -> bool:
+    """Whether a provider refused the key itself; GLM's account services do so with status 200."""
+    return status == UNAUTHORISED or (code is not None and code in _MONITOR_REFUSALS | _TYPES)
+
+
+def of_key(wallet: Wallet, provider: Provider) -> str:
+    """Say what to do about a key that is refused: it is wrong, revoked, or of another platform."""
+    variable = provider.key_variables[0]
+    if wallet.simulated:
+        return f"The simulator refuses this key as a provider would: set {variable} to another one, sim-local say."
+    _, _, path = wallet.base_url.partition("://")[2].partition("/")
+    others = [
+        f"keys of {_PLATFORMS[host]} work only at https://{host}/{path}: set {provider.base_url_variable}"
+        for host in sorted(provider.hosts - {wallet.host})
+        if host in _PLATFORMS
+    ]
+    wrong = f"Check {variable}: the key is wrong, revoked, or of another platform"
+    return f"{'; '.join([wrong, *others])}."
+
+
+def of_plan(wallet: Wallet, provider: Provider) -> str:
+    """Say where a plan's key pays with its plan."""
+    origin = wallet.base_url.removesuffix("/api/paas/v4")
+    return f"set {provider.base_url_variable}={origin}{PLAN_PATH}"
+
+
+def why_not_read(readings: Sequence[ReadingEntry]) -> str:
+    """Say in one clause why no counter could be read."""
+    said = [_why(reading) for reading in readings if reading.outcome is not ReadingOutcome.READ]
+    return "; ".join(said) or "this provider offers no counter for this wallet"
+
+
+def of_reading(wallet: Wallet, provider: Provider, readings: Sequence[ReadingEntry]) -> str:
+    """Say what to do where no counter could be read."""
+    missing = [reading for reading in readings if reading.outcome is not ReadingOutcome.READ]
+    if any(is_of_key(reading.status, reading.provider_code) for reading in missing):
+        return of_key(wallet, provider)
+    if any(reading.outcome is ReadingOutcome.UNREACHABLE for reading in missing):
+        return f"Check the network and {provider.base_url_variable}."
+    if wallet.plan is not None and any(reading.outcome is ReadingOutcome.NOT_OFFERED for reading in missing):
+        variable = provider.base_url_variable
+        return f"If the account has no plan, set {variable}={provider.base_url} to pay by the token."
+    if wallet.currency is None and wallet.plan is None:
+        return f"What {wallet.host} bills in is not known; set {provider.base_url_variable} to the provider's own."
+    return "Compare the bill on the provider's own pages by hand."
+
+
+def _why(reading: ReadingEntry) -> str:
+    status = "" if reading.status is None else f" (HTTP {reading.status})"
+    message = f": {reading.message}" if reading.message else ""
+    return f"{reading.counter} {reading.outcome.replace('_', ' ')}{status}{message}"

@@ -1,0 +1,146 @@
+"""`exai prove`: the verdict, the bundle that a stranger can check, and the exit status."""
+
+import asyncio
+import json
+import zipfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service.cli._main import main
+from service.cli.prove import SIMULATED_STATUS, Live, status_of
+from service.core.entries import decode
+from service.core.proving import Proof
+from service.core.words import VerdictWord
+from service.serving.operator import OPERATOR
+from service.simulator.app import start
+from tests.conftest import Made
+from tests.processes import run
+from tests.tools.told import READ
+
+PROOF = Proof(
+    wallet="w",
+    provider="kimi",
+    simulated=False,
+    model="kimi-k2.6",
+    unit="USD",
+    calls=1,
+    spent="0.00113",
+    opening=None,
+    closing=None,
+    verdict=None,
+    word=VerdictWord.PROVEN,
+    code="P1",
+    sentence="The balance fell.",
+)
+
+
+def test_the_status_is_the_answer() -> None:
+    """0 proven, 3 unverified, 4 mismatch, 5 no credit used; whatever a simulator says is 6."""
+    found = [status_of(msgspec.structs.replace(PROOF, word=word)) for word in VerdictWord]
+    assert [0, 3, 4, 5] == found
+    assert {SIMULATED_STATUS} == {
+        status_of(msgspec.structs.replace(PROOF, word=word, simulated=True)) for word in VerdictWord
+    }
+
+
+def test_the_live_line(made: Made) -> None:
+    """A proof's own calls and readings are told, others are not; an unchanged reading is told rarely."""
+    live = Live()
+    other, own = made.tool_call(), made.tool_call(tool="prove", client=OPERATOR.name)
+    settled = made.settlement()
+    assert live.told(other) is None
+    assert live.told(settled) is None
+    assert f"tool call {own.tool_call_id}" == live.told(own)
+    assert "call settled: 0.25 USD" in (live.told(settled) or "")
+    assert "balance read: available 49.58894 USD" in (live.told(READ) or "")
+    assert live.told(READ) is None
+    later = msgspec.structs.replace(READ, at="2026-11-22T16:21:11.000000Z")
+    assert "(unchanged: waiting)" in (live.told(later) or "")
+
+
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """Prove once, without a key and without a running service: the folder, the status, and what was said."""
+    folder = tmp_path_factory.mktemp("prove")
+    environ = {"EXAI_DATA_DIR": str(folder / "data")}
+    status, said = asyncio.run(run("prove", "--wallet", "kimi", folder=folder, environ=environ))
+    return folder, status, said.decode()
+
+
+def test_simulated_in_large_letters(proved: tuple[Path, int, str]) -> None:
+    """Without a key simulators are asked; the verdict says SIMULATED first, and so does the status."""
+    _, status, said = proved
+    assert SIMULATED_STATUS == status, said
+    assert "S I M U L A T E D" in said
+    assert "\nSIMULATED: PROVEN (P1)\n" in said
+    assert "Ours:   1 call of kimi-k2.6" in said
+    assert 2 == said.count("Theirs: balance read: available ")
+
+
+def test_a_stranger_can_check_the_bundle(
+    proved: tuple[Path, int, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each entry of it by `exai ledger verify` and the bundle's key alone; the receipt says PROVEN."""
+    (path,) = proved[0].glob("exai-proof-*.zip")
+    with zipfile.ZipFile(path) as bundle:
+        bundle.extractall(tmp_path)
+    assert (tmp_path / "README.txt").read_text().startswith("SIMULATED: A proof of what tool call ")
+    told = json.loads((tmp_path / "proof.json").read_text())
+    assert f"exai-proof-{told['tool_call_id'][:12]}.zip" == path.name
+    receipt = json.loads((tmp_path / "receipts" / f"{told['tool_call_id']}.json").read_text())
+    assert ("PROVEN", "P1") == (receipt["verdict"]["word"], receipt["verdict"]["code"])
+    kinds = {decode(entry.read_bytes()).__struct_config__.tag for entry in (tmp_path / "entries").iterdir()}
+    assert {"tool_call", "intent", "settlement", "answer", "reading", "verdict"} <= kinds
+    indexes = {entry.name.partition("-")[0] for entry in (tmp_path / "entries").iterdir()}
+    assert {str(told["opening"]["index"]), str(told["closing"]["index"]), str(told["verdict"]["index"])} <= indexes
+    key = f"@{tmp_path / 'public_key.txt'}"
+    proofs = sorted((tmp_path / "proofs").iterdir())
+    assert indexes == {proof.name.partition(".")[0] for proof in proofs}
+    elsewhere = str(tmp_path / "nowhere")
+    for proof in proofs:
+        words = ["ledger", "verify", str(proof), "--key", key, "--data-dir", elsewhere, "--format", "json"]
+        assert 0 == main(words)
+        (entry,) = (tmp_path / "entries").glob(f"{proof.name.partition('.')[0]}-*")
+        assert json.loads(entry.read_bytes()) == json.loads(capsys.readouterr().out)["entry"]
+
+
+def test_a_changed_proof_is_found(proved: tuple[Path, int, str], tmp_path: Path) -> None:
+    """One letter of an entry, and its proof holds no more."""
+    (path,) = proved[0].glob("exai-proof-*.zip")
+    with zipfile.ZipFile(path) as bundle:
+        name = next(one for one in bundle.namelist() if one.startswith("proofs/"))
+        text = bundle.read(name).decode()
+        (tmp_path / "key").write_bytes(bundle.read("public_key.txt"))
+    lines = text.splitlines()
+    lines[1] = lines[1][:20] + ("A" if lines[1][20] != "A" else "B") + lines[1][21:]
+    (tmp_path / "changed").write_text("\n".join(lines) + "\n")
+    words = ["ledger", "verify", str(tmp_path / "changed"), "--key", f"@{tmp_path / 'key'}"]
+    assert 1 == main([*words, "--data-dir", str(tmp_path / "nowhere")])
+
+
+async def test_a_revoked_key_is_said_in_a_sentence(tmp_path: Path) -> None:
+    """No trace of a fault of ours: no reading, no call, and what to do."""
+    simulator = await start(seed="prove")
+    try:
+        environ = {
+            "EXAI_DATA_DIR": str(tmp_path / "data"),
+            "KIMI_API_KEY": "sim-revoked-1",
+            "KIMI_BASE_URL": simulator.urls["KIMI_BASE_URL"],
+        }
+        status, said = await run("prove", "--format", "json", folder=tmp_path, environ=environ)
+    finally:
+        await simulator.close()
+    told = said.decode()
+    assert SIMULATED_STATUS == status, told
+    assert '"code": "U4"' in told
+    assert "Traceback" not in told
+
+
+def test_a_bundle_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is there is refused before anything is spent."""
+    (tmp_path / "taken").touch()
+    assert 1 == main(["prove", "--out", str(tmp_path / "taken"), "--data-dir", str(tmp_path / "data")])
+    assert "is there already" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

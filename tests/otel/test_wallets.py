@@ -1,0 +1,302 @@
+"""Both sides of a wallet's account move where entries say so, and never mix."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from otel.wallets import BooksBefore, WalletLabels, WalletMetrics
+from service.core.books import Figure, ReadingEntry, VerdictEntry, VerificationEntry, WindowSums
+from service.core.times import NS_PER_S, utc_ns
+from service.core.words import ReadingCause, ReadingOutcome, VerdictWord, VerificationOutcome
+
+if TYPE_CHECKING:
+    from tests.conftest import Made
+
+AT = "2026-11-22T16:21:00.000000Z"
+NOW_NS = utc_ns(AT)
+REAL = ("kimi", "false", "kimi-main")  # label values in the order of the labels' names
+WALLETS = (
+    WalletLabels(name="kimi-main", provider="kimi", currency="USD", simulated=False),
+    WalletLabels(name="glm-plan", provider="glm", currency="CNY", simulated=False),
+    WalletLabels(name="glm-played", provider="glm", currency="CNY", simulated=True),
+    WalletLabels(name="unread", provider="kimi", currency=None, simulated=False, is_read=False),
+)
+COUNTERS = (("kimi", "balance"), ("kimi", "account"), ("glm", "account_report"), ("glm", "packages"))
+Readings = dict[tuple[str, ...], float]
+
+
+class Shown:
+    """The metrics of wallets, at a time that stands still until it is moved."""
+
+    def __init__(self, before: BooksBefore | None = None) -> None:
+        self.now_ns = NOW_NS
+        self._registry = CollectorRegistry()
+        self.wallets = WalletMetrics(self._registry, WALLETS, COUNTERS)
+        self.wallets.follow(before or BooksBefore(), lambda: self.now_ns)
+
+    def read(self, name: str) -> Readings:
+        """Read one metric's series, by label values in the order of the labels' names."""
+        return {
+            tuple(value for _, value in sorted(sample.labels.items())): sample.value
+            for family in self._registry.collect()
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    def moved(self, name: str) -> Readings:
+        """Read those of a metric's series that are not 0."""
+        return {series: value for series, value in self.read(name).items() if value}
+
+    def ages(self) -> dict[str, float]:
+        """Read the ages, by wallet."""
+        return {series[-1]: value for series, value in self.read("exai_wallet_reading_age_seconds").items()}
+
+
+@pytest.fixture
+def shown() -> Shown:
+    """Metrics of a service that has read nothing yet."""
+    return Shown()
+
+
+def money(name: str, amount: str, unit: str = "USD") -> Figure:
+    """State an amount to five decimals."""
+    return Figure(name=name, amount=amount, unit=unit, resolution="0.00001")
+
+
+def balance(available: str, *, voucher: str = "0", **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
+    """Read Kimi's balance, all of it cash but the voucher."""
+    cash = f"{float(available) - float(voucher):.5f}"
+    figures = (money("available", available), money("voucher", voucher), money("cash", cash))
+    entry = ReadingEntry(
+        at=AT,
+        provider="kimi",
+        wallet="kimi-main",
+        counter="balance",
+        endpoint="https://api.moonshot.ai/v1/users/me/balance",
+        cause=ReadingCause.SCHEDULE,
+        outcome=ReadingOutcome.READ,
+        status=200,
+        asked_at=AT,
+        figures=figures,
+        tells={},
+        message="",
+        provider_ids={},
+        simulated=False,
+    )
+    return msgspec.structs.replace(entry, **changed)
+
+
+def failed(outcome: ReadingOutcome, **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
+    """Fail to read Kimi's balance."""
+    return balance("0", **{"outcome": outcome, "status": 401, "figures": (), **changed})
+
+
+def verdict(word: VerdictWord, **changed: Any) -> VerdictEntry:  # noqa: ANN401 - any field
+    """Judge a window in which 0.3 USD moved and our calls come to 0.25."""
+    sums = WindowSums(
+        unit="USD",
+        opening="10",
+        closing="9.7",
+        moved="0.3",
+        added=None,
+        surely="0.25",
+        straddling="0",
+        in_doubt="0",
+        tolerance="0.00003",
+        attempts=2,
+    )
+    entry = VerdictEntry(
+        rule=1,
+        provider="kimi",
+        wallet="kimi-main",
+        simulated=False,
+        word=word,
+        code="U3",
+        sentence="Said.",
+        after=1,
+        until=9,
+        sums=sums,
+    )
+    return msgspec.structs.replace(entry, **changed)
+
+
+def test_our_side_is_kept_by_wallet(shown: Shown, made: "Made") -> None:
+    """Each end counts for the wallet that pays; settlements and what was stated for a doubt are spend."""
+    for end in (made.settlement(), made.refusal()):
+        shown.wallets.ended(made.call(made.intent(), end).attempts[0])
+    doubted = made.call(made.intent(), made.doubt())
+    shown.wallets.ended(doubted.attempts[0])
+    shown.wallets.resolved(doubted.attempts[0], made.resolution())
+    shown.wallets.resolved(doubted.attempts[0], made.written_off())
+    counted = {(outcome, *REAL): 1.0 for outcome in ("settled", "refused", "in_doubt")}
+    assert counted == shown.moved("exai_wallet_attempts_total")
+    assert {("USD", *REAL): 0.75} == shown.moved("exai_wallet_spend_total")
+
+
+def test_a_stranger_and_a_simulated_attempt_are_other(shown: Shown, made: "Made") -> None:
+    """A wallet of an earlier start, or of the same name but of another kind, is not this one; nor is its money."""
+    for changed in ({"wallet": "gone"}, {"simulated": True}, {"wallet": "x", "provider": "x"}):
+        shown.wallets.ended(made.call(made.intent(**changed), made.settlement()).attempts[0])
+    assert {
+        ("USD", "kimi", "false", "other"): 0.25,
+        ("USD", "kimi", "true", "other"): 0.25,
+        ("USD", "other", "false", "other"): 0.25,
+    } == shown.moved("exai_wallet_spend_total")
+
+
+def test_what_the_counter_moved_is_consumed(shown: Shown) -> None:
+    """The first reading moves nothing; a fall is consumption; a failed reading between two costs nothing of it."""
+    for reading in (balance("10"), balance("9.75"), failed(ReadingOutcome.UNREACHABLE), balance("9.5")):
+        shown.wallets.read(reading)
+    assert {("USD", *REAL): 0.5} == shown.moved("exai_wallet_consumed_total")
+    assert {("USD", *REAL): 9.5} == shown.moved("exai_wallet_balance")
+
+
+def test_a_top_up_is_no_consumption_and_never_takes_any_back(shown: Shown) -> None:
+    """The counter is monotonic; the balance is what may still be spent now."""
+    for reading in (balance("10"), balance("9.5"), balance("29.5"), balance("29")):
+        shown.wallets.read(reading)
+    assert {("USD", *REAL): 1.0} == shown.moved("exai_wallet_consumed_total")
+    assert {("USD", *REAL): 29.0} == shown.moved("exai_wallet_balance")
+
+
+def test_a_restart_neither_loses_nor_doubles_consumption() -> None:
+    """What moved between the last reading of one start and the first of the next counts once, in the next."""
+    shown = Shown(BooksBefore(readings=(balance("10"),), verdicts=(verdict(VerdictWord.PROVEN),)))
+    assert {} == shown.moved("exai_wallet_consumed_total")
+    assert {} == shown.moved("exai_windows_total")
+    assert {("PROVEN"): 1.0} == {series[2]: 1.0 for series in shown.moved("exai_wallet_verdict")}
+    assert {("USD", *REAL): 10.0} == shown.moved("exai_wallet_balance")
+    shown.wallets.read(balance("9.75"))
+    assert {("USD", *REAL): 0.25} == shown.moved("exai_wallet_consumed_total")
+
+
+def test_a_counter_that_began_anew_or_of_another_wallet_moves_nothing(shown: Shown) -> None:
+    """Only figures of one wallet, name and begin are compared; a stranger's readings are counted, not shown."""
+    for wallet, amount in (("kimi-main", "10"), ("gone", "3"), ("gone", "1")):
+        shown.wallets.read(balance(amount, wallet=wallet))
+    assert {} == shown.moved("exai_wallet_consumed_total")
+    assert {("USD", *REAL): 10.0} == shown.moved("exai_wallet_balance")
+    assert {("balance", "read", "kimi", "false"): 3.0} == shown.moved("exai_readings_total")
+
+
+def test_a_unit_is_told_by_one_counter(shown: Shown) -> None:
+    """Two counters that saw the same money move never count it twice."""
+    for amount in ("10", "9"):
+        for counter in ("balance", "account"):
+            shown.wallets.read(balance(amount, counter=counter))
+    assert {("USD", *REAL): 1.0} == shown.moved("exai_wallet_consumed_total")
+
+
+def test_readings_are_counted_by_what_came_of_them(shown: Shown) -> None:
+    """Every series of this start stands at 0; a counter that nobody announced is other."""
+    assert 0.0 == shown.read("exai_readings_total")["packages", "refused", "glm", "true"]
+    shown.wallets.read(failed(ReadingOutcome.REFUSED))
+    shown.wallets.read(balance("1", counter="<script>"))
+    assert {
+        ("balance", "refused", "kimi", "false"): 1.0,
+        ("other", "read", "kimi", "false"): 1.0,
+    } == shown.moved("exai_readings_total")
+
+
+def test_a_plan_says_what_is_left_of_each_window(shown: Shown) -> None:
+    """Use is taken from its cap, a package states the rest; what has no cap says nothing."""
+    figures = (
+        Figure(name="credits_5h", amount="402", unit="credits", resolution="1", cap="12000"),
+        Figure(name="percent_week", amount="20", unit="percent", resolution="1", cap="100"),
+        Figure(name="credits_week", amount="20", unit="credits", resolution="1"),
+        Figure(name="package_tokens", amount="5000", unit="tokens", resolution="1", cap="6000"),
+    )
+    shown.wallets.read(balance("1", wallet="glm-plan", provider="glm", counter="quota", figures=figures))
+    of = ("glm", "false")
+    assert {
+        (*of, "credits", "glm-plan", "5h"): 11598.0,
+        (*of, "percent", "glm-plan", "week"): 80.0,
+        (*of, "tokens", "glm-plan", "package"): 5000.0,
+    } == shown.read("exai_wallet_quota_remaining")
+
+
+def test_an_age_grows_until_a_reading(shown: Shown) -> None:
+    """Never read: since the start. A failure and a counter that holds no money leave the age as it is."""
+    shown.now_ns += 40 * NS_PER_S
+    assert {"kimi-main": 40.0, "glm-plan": 40.0, "glm-played": 40.0} == shown.ages()
+    shown.wallets.read(failed(ReadingOutcome.UNREACHABLE))
+    shown.wallets.read(balance("1", counter="account", figures=()))
+    assert 40.0 == shown.ages()["kimi-main"]
+    shown.wallets.read(balance("1"))
+    shown.now_ns += 2 * NS_PER_S
+    assert 42.0 == shown.ages()["kimi-main"]
+    shown.wallets.read(balance("1", at="2026-11-22T16:21:41.000000Z"))
+    assert 1.0 == shown.ages()["kimi-main"]
+
+
+def test_an_age_goes_on_over_a_restart() -> None:
+    """An earlier start's reading is as old as it is."""
+    shown = Shown(BooksBefore(readings=(balance("10", at="2026-11-22T15:21:00.000000Z"),)))
+    assert 3600.0 == shown.ages()["kimi-main"]
+
+
+def test_nothing_is_stale_that_is_not_offered(shown: Shown) -> None:
+    """Where a provider has no such counter there is no age; one that answers brings it back."""
+    shown.wallets.read(failed(ReadingOutcome.NOT_OFFERED))
+    assert "kimi-main" not in shown.ages()
+    shown.wallets.read(failed(ReadingOutcome.REFUSED))
+    assert "kimi-main" in shown.ages()
+
+
+def test_before_it_follows_no_age_is_claimed() -> None:
+    """Without a clock nothing is known of age."""
+    registry = CollectorRegistry()
+    WalletMetrics(registry, WALLETS, COUNTERS)
+    assert registry.get_sample_value("exai_wallet_reading_age_seconds") is None
+
+
+def test_the_newest_window_is_shown(shown: Shown) -> None:
+    """One word is 1; windows are counted by word; the difference is theirs less ours."""
+    assert {} == shown.read("exai_wallet_verdict")
+    shown.wallets.judged(verdict(VerdictWord.UNVERIFIED))
+    shown.wallets.judged(verdict(VerdictWord.MISMATCH))
+    shown.wallets.judged(verdict(VerdictWord.MISMATCH, sums=None))
+    of = ("kimi", "false")
+    words = {word.value: float(word is VerdictWord.MISMATCH) for word in VerdictWord}
+    assert {(*of, word, "kimi-main"): one for word, one in words.items()} == shown.read("exai_wallet_verdict")
+    assert {(*of, "UNVERIFIED", "kimi-main"): 1.0, (*of, "MISMATCH", "kimi-main"): 2.0} == shown.moved(
+        "exai_windows_total"
+    )
+    assert {("USD", *REAL): pytest.approx(0.05)} == shown.read("exai_window_difference")
+
+
+def test_a_verdict_on_attempts_is_no_window(shown: Shown) -> None:
+    """It counts the attempts that it names."""
+    shown.wallets.judged(verdict(VerdictWord.MISMATCH, attempts=("a", "b"), sums=None))
+    assert {} == shown.read("exai_wallet_verdict")
+    assert {} == shown.moved("exai_windows_total")
+    assert {("kimi", "false", "MISMATCH", "kimi-main"): 2.0} == shown.moved("exai_judged_attempts_total")
+
+
+def test_a_strangers_window_is_counted_as_other(shown: Shown) -> None:
+    """A wallet that is gone has no current verdict."""
+    shown.wallets.judged(verdict(VerdictWord.PROVEN, wallet="gone"))
+    assert {} == shown.read("exai_wallet_verdict")
+    assert {("kimi", "false", "PROVEN", "other"): 1.0} == shown.moved("exai_windows_total")
+
+
+@pytest.mark.parametrize(("provider", "label"), [("kimi", "kimi"), ("<b>", "other")])
+def test_verifications_are_counted(shown: Shown, provider: str, label: str) -> None:
+    """By provider and by what it said."""
+    said = VerificationEntry(
+        tool_call_id="c",
+        attempt_id="a",
+        provider=provider,
+        wallet="kimi-main",
+        outcome=VerificationOutcome.INVALID,
+        status=200,
+        message="",
+        asked_at=AT,
+        provider_ids={},
+        simulated=False,
+    )
+    shown.wallets.verified(said)
+    assert {("invalid", label, "false"): 1.0} == shown.moved("exai_verifications_total")

@@ -1,0 +1,231 @@
+"""Tests of the doctor: what each key's account looks like from outside."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.calling.inquiring import Heard
+from service.calling.wire import UnsentError
+from service.core.pricing import PriceTable
+from service.core.shapes import Prepared
+from service.core.wallet import Wallet, wallet
+from service.core.words import UnsentReason
+from service.proving.doctor import Severity, WalletSeen, examine, no_wallets
+from tests.rig import BEGUN_NS, PRICES, PROVIDERS
+
+KEY = "sk-canary-doctor-0123456789"
+DATE = "Sun, 22 Nov 2026 16:21:00 GMT"
+BALANCE = {
+    "code": 0,
+    "data": {"available_balance": 49.58894, "voucher_balance": 46.58893, "cash_balance": 3.00001},
+    "scode": "0x0",
+    "status": True,
+}
+ACCOUNT = {
+    "code": 0,
+    "data": {"organization": {"id": "org-canary", "max_concurrency": 50}, "user_group_id": "enterprise-tier-1"},
+    "scode": "0x0",
+    "status": True,
+}
+REPORT = {
+    "code": 200,
+    "success": True,
+    "data": {"availableBalance": 0, "totalSpendAmount": 10, "rechargeAmount": 10, "giveAmount": 0},
+}
+PACKAGES: dict[str, Any] = {"code": 200, "success": True, "rows": []}
+QUOTA = {
+    "code": 200,
+    "success": True,
+    "data": {
+        "level": "lite",
+        "limits": [
+            {
+                "type": "CREDIT_LIMIT",
+                "unit": 3,
+                "number": 5,
+                "usage": 2000,
+                "currentValue": 402,
+                "remaining": 1598,
+                "percentage": 20,
+                "nextResetTime": 1_795_370_000_000,
+            }
+        ],
+    },
+}
+PERCENT = json.loads(json.dumps(QUOTA).replace("CREDIT_LIMIT", "TOKENS_LIMIT"))
+NO_PLAN = {"code": 500, "msg": "当前用户不存在coding plan", "success": False}
+REFUSED = {"error": {"message": "Invalid Authentication", "type": "invalid_authentication_error"}}
+NOT_THEIRS = {"code": 401, "msg": "token expired or incorrect", "success": False}
+
+
+class Still:
+    """A clock that stands still."""
+
+    def now_ns(self) -> int:
+        """Say the time."""
+        return BEGUN_NS
+
+    def monotonic_ns(self) -> int:
+        """Say a time for durations."""
+        return time.monotonic_ns()
+
+
+class Answering:
+    """An inquirer that answers by the end of a path, and remembers what was asked."""
+
+    def __init__(self, answers: Mapping[str, Any], *, status: int = 200, date: str = DATE) -> None:
+        self.asked: list[Prepared] = []
+        self._answers = answers
+        self._status = status
+        self._date = date
+
+    async def ask(self, wallet: Wallet, prepared: Prepared) -> Heard:  # noqa: ARG002 - the shape of an inquirer
+        """Answer."""
+        self.asked.append(prepared)
+        for part, answer in self._answers.items():
+            if part in prepared.path:
+                return Heard(
+                    status=self._status,
+                    headers={"date": self._date},
+                    body=json.dumps(answer).encode(),
+                    tls=None,
+                    asked_ns=BEGUN_NS,
+                    came_ns=BEGUN_NS,
+                )
+        raise UnsentError(UnsentReason.NAME_NOT_RESOLVED, "no such host")
+
+
+def at(provider: str, base_url: str, key: str = KEY) -> Wallet:
+    """Make a wallet."""
+    return wallet(PROVIDERS[provider], key, base_url=base_url, name="w")
+
+
+KIMI_AI = at("kimi", "https://api.moonshot.ai/v1")
+KIMI_CN = at("kimi", "https://api.moonshot.cn/v1")
+GLM_AI = at("glm", "https://api.z.ai/api/paas/v4")
+GLM_PLAN = at("glm", "https://api.z.ai/api/coding/paas/v4")
+
+
+async def seen(one: Wallet, inquirer: Answering, prices: PriceTable = PRICES) -> WalletSeen:
+    """Examine a wallet; no inquiry may cost anything, and no part of the key may be told."""
+    found = await examine(inquirer, one, PROVIDERS[one.provider], prices, Still())
+    assert {"GET"} == {prepared.method for prepared in inquirer.asked}
+    assert KEY not in msgspec.json.encode(found).decode()
+    assert "org-canary" not in msgspec.json.encode(found).decode()
+    return found
+
+
+def findings(found: WalletSeen) -> list[tuple[Severity, str]]:
+    """Give severity and remedy of each finding."""
+    return [(finding.severity, finding.remedy) for finding in found.findings]
+
+
+async def test_a_wallet_in_order() -> None:
+    """Host, plan, currency, fingerprint, tier and limits, the model's price, each counter; nothing to mend."""
+    found = await seen(KIMI_AI, Answering({"/balance": BALANCE, "/users/me": ACCOUNT}))
+    assert ("valid", "USD", None, True, False) == (
+        found.key,
+        found.currency,
+        found.plan,
+        found.own_host,
+        found.simulated,
+    )
+    assert KIMI_AI.fingerprint == found.fingerprint
+    assert {"max_concurrency": "50", "tier": "enterprise-tier-1"} == found.tells
+    assert ("kimi-k2.6", "priced", 0) == (found.default_model, found.default_price, found.skew_s)
+    assert ["balance", "account"] == [counter.counter for counter in found.counters]
+    assert () == found.findings
+
+
+@pytest.mark.parametrize(
+    ("one", "remedy"),
+    [
+        (KIMI_AI, "keys of platform.kimi.com work only at https://api.moonshot.cn/v1: set KIMI_BASE_URL"),
+        (KIMI_CN, "keys of platform.kimi.ai work only at https://api.moonshot.ai/v1: set KIMI_BASE_URL"),
+    ],
+)
+async def test_a_key_of_the_other_platform(one: Wallet, remedy: str) -> None:
+    """A 401 names the host that the key may belong to."""
+    found = await seen(one, Answering({"/users/me": REFUSED}, status=401))
+    assert "refused" == found.key
+    (finding,) = found.findings
+    assert Severity.MEND is finding.severity
+    assert "Invalid Authentication" in finding.what
+    assert remedy in finding.remedy
+
+
+async def test_a_key_that_is_refused_with_status_200() -> None:
+    """GLM's account services refuse so: the key is refused all the same."""
+    found = await seen(GLM_AI, Answering({"/api/": NOT_THEIRS}))
+    assert "refused" == found.key
+    (finding,) = found.findings
+    assert "https://open.bigmodel.cn/api/paas/v4: set GLM_BASE_URL" in finding.remedy
+
+
+async def test_a_plan_s_key_where_money_pays() -> None:
+    """No money and a quota: calls would be refused with 1113; the plan's own path is named."""
+    answers = {"account-report": REPORT, "tokenAccounts": PACKAGES, "quota": QUOTA}
+    found = await seen(GLM_AI, Answering(answers))
+    (finding,) = found.findings
+    assert "1113" in finding.what
+    assert "set GLM_BASE_URL=https://api.z.ai/api/coding/paas/v4" in finding.remedy
+
+
+async def test_an_empty_account() -> None:
+    """No money and no plan: top it up."""
+    answers = {"account-report": REPORT, "tokenAccounts": PACKAGES, "quota": NO_PLAN, "usage-detail": NO_PLAN}
+    assert [(Severity.MEND, "Top it up at GLM.")] == findings(await seen(GLM_AI, Answering(answers)))
+
+
+async def test_no_plan_at_a_plan_s_path() -> None:
+    """The provider's own word for it, and the path that is paid by the token; said once."""
+    found = await seen(GLM_PLAN, Answering({"/api/": NO_PLAN}))
+    (finding,) = found.findings
+    assert Severity.MEND is finding.severity
+    assert "GLM_BASE_URL=https://api.z.ai/api/paas/v4" in finding.remedy
+
+
+async def test_a_plan_in_percent() -> None:
+    """It can be read, and is too coarse for a call."""
+    found = await seen(GLM_PLAN, Answering({"quota": PERCENT, "usage-detail": NO_PLAN}))
+    assert "valid" == found.key
+    assert any(finding.severity is Severity.WARNING and "percent" in finding.what for finding in found.findings)
+
+
+@pytest.mark.parametrize(("date", "skew_s"), [("Sun, 22 Nov 2026 16:19:00 GMT", 120), ("yesterday", None)])
+async def test_the_clock(date: str, skew_s: int | None) -> None:
+    """More than a minute from the provider's is a finding; a date that is none is none."""
+    found = await seen(KIMI_AI, Answering({"/balance": BALANCE, "/users/me": ACCOUNT}, date=date))
+    assert skew_s == found.skew_s
+    assert [Severity.MEND] * (skew_s is not None) == [finding.severity for finding in found.findings]
+
+
+async def test_nobody_answers() -> None:
+    """The network, not the key: that stays unknown."""
+    found = await seen(KIMI_AI, Answering({}))
+    assert "unknown" == found.key
+    assert {(Severity.MEND, "Check the network and KIMI_BASE_URL.")} == set(findings(found))
+
+
+async def test_a_model_without_a_price() -> None:
+    """What calls cost would be unknown."""
+    answers = {"/balance": BALANCE, "/users/me": ACCOUNT}
+    found = await seen(KIMI_AI, Answering(answers), PriceTable(()))
+    assert [Severity.WARNING] == [finding.severity for finding in found.findings]
+    assert "unknown price" == found.default_price
+
+
+async def test_a_relay() -> None:
+    """A real key at somebody else's host: what is answered there proves nothing."""
+    found = await seen(at("kimi", "https://relay.example/v1"), Answering({"/users/me": ACCOUNT}))
+    assert any("not Kimi's own host" in finding.what for finding in found.findings)
+
+
+def test_no_key() -> None:
+    """It names the variables."""
+    finding = no_wallets(PROVIDERS)
+    assert (Severity.WARNING, "Set KIMI_API_KEY or GLM_API_KEY.") == (finding.severity, finding.remedy)
