@@ -160,7 +160,7 @@ def _signed_ns(signature: Signature) -> int | None:
 
 
 def _ids(attempt: Attempt) -> str:
-    given = ", ".join(f"{name} {value}" for name, value in list(attempt.provider_ids.items())[:_ID_NAMES_MAX])
+    given = ", ".join(f"{name} {value}" for name, value in sorted(attempt.provider_ids.items())[:_ID_NAMES_MAX])
     return f"The provider's own ids: {given}." if given else "The provider gave no id of its own."
 
 

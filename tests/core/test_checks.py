@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PASS, FAIL, NOT_YET = CheckState.PASS, CheckState.FAIL, CheckState.NOT_YET
 NOT_AVAILABLE, NOT_NEEDED = CheckState.NOT_AVAILABLE, CheckState.NOT_NEEDED
 PEER = TlsPeer(version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", subject="*.moonshot.ai", fingerprint="ab" * 32)
-IDS = "The provider's own ids: msh-request-id header-1, id chatcmpl-1."
+IDS = "The provider's own ids: id chatcmpl-1, msh-request-id header-1."
 SENT_MS = utc_ns(AT) // 1_000_000
 SLACK_MS = SIGNED_WITHIN_S * 1000
 

@@ -73,7 +73,7 @@ async def whole(served: Served) -> Export:
     return Export(await served.export())
 
 
-async def test_a_ledger_of_the_version_before_is_taken_up(serving: Serving, tmp_path: Path) -> None:
+async def test_a_ledger_of_an_early_version_is_taken_up(serving: Serving, tmp_path: Path) -> None:
     """Killed in a call, it is migrated and swept; old receipts are shown, new calls follow, all of it verifies."""
     data = tmp_path / "service-0" / "data"
     data.mkdir(parents=True, mode=0o700)
@@ -91,7 +91,7 @@ async def test_a_ledger_of_the_version_before_is_taken_up(serving: Serving, tmp_
     health: Said = await get_json(f"{served.url}/health")
     assert "ok" == health["status"]
     export = await whole(served)
-    assert {1, 2} == {entry["v"] for entry in export.entries}
+    assert {1, 3} == {entry["v"] for entry in export.entries}
     assert 1 == len({entry["origin"] for entry in export.entries})
     (crashed,) = (entry for entry in export.of("doubt") if entry["cause"] == "crash")
     assert crashed["attempt_id"] == export.intents[crashed["attempt_id"]]["attempt_id"]
