@@ -15,10 +15,19 @@ from tests.accounts import Said
 
 USUAL_S = 2
 _NUMBER = re.compile(
-    r"(-?\d[\d,]*(?:\.\d+)?) (USD|CNY|credits|(?:(?:uncached |cached )?input |cache write |output )?tokens|bytes)\b"
+    r"(-?\d[\d,]*(?:\.\d+)?)"
+    r" (USD|CNY|credits|(?:(?:uncached |cached )?input |cache write |output )?tokens|bytes)\b"
 )
 _SPAN = re.compile(r"Between (\S+ \S+) and (?:(\S+) )?(\S+) UTC")
 _CALLS = re.compile(r"(\d+) calls? in this window")
+_ROLES = {
+    "moved": re.compile(r"(?:fell|rose) by (\S+) "),
+    "surely": re.compile(r"in this window comes? to (\S+) "),
+    "in_doubt": re.compile(r"in doubt or under way may come to (\S+) "),
+    "tolerance": re.compile(r"steps may hide (\S+) "),
+    "added": re.compile(r"at least (\S+) \S+ was paid in"),
+}
+"""What a number is said to be."""
 _CLASSES = {
     "uncached_input": "uncached_input_tokens",
     "cached_input": "cached_input_tokens",
@@ -74,6 +83,10 @@ class Derived:
         said = verdict["sentence"]
         assert numbers(said)
         assert numbers(said) <= self.window(verdict)
+        stated = {role: pattern.findall(said) for role, pattern in _ROLES.items()}
+        assert all([verdict["sums"][role]] == found for role, found in stated.items() if found)
+        assert stated["moved"] or stated["added"] or "the provider counted" in said
+        assert bool(verdict["sums"]["attempts"]) is bool(stated["surely"])
         first, day, second = _SPAN.findall(said)[0]
         opened, closed = (self._by_index[verdict[end]]["asked_at"] for end in ("opened", "closed"))
         assert (_second(opened), _second(closed)) == (first, f"{day or first[:10]} {second}")
@@ -86,10 +99,16 @@ class Derived:
             if intent["tool_call_id"] == tool_call_id:
                 end = self._ends[intent["attempt_id"]]
                 resolution = self._resolved.get(intent["attempt_id"], {})
-                said = [intent["max_output_tokens"], intent["worst_case"]["input_tokens"], resolution.get("amount")]
+                said = [
+                    intent["max_output_tokens"],
+                    intent["worst_case"]["input_tokens"],
+                    resolution.get("amount"),
+                ]
                 usage = end.get("usage") or {}
-                said += [*usage.values(), sum(usage[name] for name in _CLASSES.values() if name != "output_tokens")
-                         if usage else None]
+                said += [
+                    *usage.values(),
+                    sum(usage[name] for name in _CLASSES.values() if name != "output_tokens") if usage else None,
+                ]
                 found |= {Decimal(one) for one in said if one is not None}
         return found
 
@@ -103,8 +122,9 @@ class Derived:
         """Whether it is in doubt, or was when the verdict was written and is not known to have cost nothing."""
         attempt_id = intent["attempt_id"]
         resolution = self._resolved.get(attempt_id)
-        of_this = resolution is not None and f"readings {verdict['opened']} and {verdict['closed']}" == resolution["by"]
-        return self._ends[attempt_id]["kind"] == "doubt" and not (of_this and resolution["amount"] == "0")
+        ends = f"readings {verdict['opened']} and {verdict['closed']}"
+        is_free = resolution is not None and (resolution["by"], resolution["amount"]) == (ends, "0")
+        return self._ends[attempt_id]["kind"] == "doubt" and not is_free
 
     def _tokens(self, verdict: Said, settled: Sequence[Said]) -> set[Decimal]:
         """Count tokens of both sides by class, and compare them with what the verdict holds."""

@@ -79,7 +79,12 @@ class Plot:
     """A service with one wallet, the provider behind it, and a client."""
 
     def __init__(
-        self, service: Service, simulator: Simulator, clock: MovingClock, speaker: Speaker, http: aiohttp.ClientSession
+        self,
+        service: Service,
+        simulator: Simulator,
+        clock: MovingClock,
+        speaker: Speaker,
+        http: aiohttp.ClientSession,
     ) -> None:
         self.service = service
         self.simulator = simulator
@@ -94,7 +99,14 @@ class Plot:
         (one,) = self.service.wallets
         return one
 
-    async def call(self, prompt: str = LONG, *, key: str | None = None, tool: str = "chat", **arguments: Any) -> Said:  # noqa: ANN401 - a tool's arguments
+    async def call(
+        self,
+        prompt: str = LONG,
+        *,
+        key: str | None = None,
+        tool: str = "chat",
+        **arguments: Any,  # noqa: ANN401 - a tool's arguments
+    ) -> Said:
         """Call a tool; give its result."""
         said = {"prompt": prompt, **arguments} if tool == "chat" else arguments
         meta = {} if key is None else {"_meta": {"exai/idempotency_key": key}}
@@ -139,6 +151,12 @@ class Plot:
     async def reconciled(self) -> Said:
         """Ask the console for the windows and wallets."""
         return await self._json("/console/reconcile.json")
+
+    async def page(self, path: str) -> str:
+        """Ask the console for a page as a browser does."""
+        async with self._http.get(self.service.console_url + path, headers={"Accept": "text/html"}) as answer:
+            assert 200 == answer.status, await answer.text()
+            return await answer.text()
 
     def entries(self) -> list[Said]:
         """Read the log, in order, as JSON."""
@@ -222,4 +240,3 @@ async def stubbing(simulator_key: str, clock: MovingClock) -> AsyncIterator[str]
     finally:
         await runner.cleanup()
         await simulator.close()
-

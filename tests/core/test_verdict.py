@@ -294,8 +294,8 @@ def test_a_window_covers_nothing_that_the_record_shows(
 
 
 def test_an_answer_through_a_relay_names_the_host(made: "Made") -> None:
-    """Whose balance a stranger shows is not known; a simulator is no relay: it says SIMULATED."""
-    real = judged(made.call(made.intent(**RELAY), made.settlement()))
+    """Its prices and whose balance it shows are not known; a simulator is no relay: it says SIMULATED."""
+    real = judged(made.call(made.intent(**RELAY), made.settlement(cost=made.cost(status="unknown_price"))))
     assert (
         "The answer metered this call, but it came from relay.example, which is not kimi's own host;"
         " whether the provider charged for it cannot be told."

@@ -106,6 +106,15 @@ def test_other_tokens_are_named_where_none_are_fewer() -> None:
     assert "counted 11 uncached input tokens where its answers told 9;" in say("M7", sums)
 
 
+def test_tokens_that_do_not_fit_yet_are_named() -> None:
+    """With the time from which they must."""
+    expected = (
+        f"{SPAN} the provider counted 1200 output tokens where its answers told 1312; {OURS}."
+        " The provider's books on them are not final before 2026-11-23 07:00:00 UTC."
+    )
+    assert expected == say("U2", SUMS, by_tokens=True)
+
+
 def test_a_simulated_window_says_so_first() -> None:
     """Before anything else."""
     played = msgspec.structs.replace(edges().closing, simulated=True)

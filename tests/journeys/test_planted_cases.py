@@ -1,11 +1,10 @@
 """Planted cases: what is wrong at the provider, or only looks so, and what must be said of it.
 
-A whole service with one wallet and a simulator beside it; a client calls, something happens, the counters are read.
+A whole service with one wallet and a simulator beside it: a client calls, something happens, counters are read.
 Each case says which codes its calls must bear then, and which verdicts the wallet's windows must have had.
 """
 
-import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,6 @@ from service.proving.doctor import examine
 from tests.accounts import Said
 from tests.deriving import Derived, numbers
 from tests.planting import (
-    FINAL_S,
     GLM,
     KIMI,
     LONG,
@@ -37,14 +35,26 @@ from tests.planting import (
     planted,
     stubbing,
 )
-
-Plant = Callable[[Plot], AsyncIterator[None]]
-"""It makes calls and lets things happen; at each `yield` it is looked at what is said."""
-
-OF_PLAN = {"prompt": "sim:words=50000", "max_output_tokens": 120_000, "model": "glm-5.3"}
-OTHER = f"Another one, please: {LONG}"
-WORDY = "word " * 5000
-"""So long a prompt that its input alone costs more than a counter's steps hide."""
+from tests.plants import (
+    OF_PLAN,
+    WORDY,
+    Plant,
+    asks_twice,
+    calls,
+    calls_after_a_theft,
+    calls_before_and_after_a_theft,
+    doubts,
+    doubts_beside_another,
+    draws_a_package,
+    hides_the_balance,
+    lived,
+    miscounts,
+    moves,
+    repeats_its_id,
+    replays_a_signature,
+    revokes,
+    steals,
+)
 
 
 class Case(NamedTuple):
@@ -57,137 +67,6 @@ class Case(NamedTuple):
     paying: Paying
     plant: Plant
     told: tuple[tuple[str, str], ...]
-
-
-def calls(*faults: Said, stages: int = 1, **arguments: Any) -> Plant:  # noqa: ANN401 - a tool's arguments
-    """Make one call that meets faults, and look at it; once more when the provider's books are final."""
-
-    async def plant(plot: Plot) -> AsyncIterator[None]:
-        plot.fault(*faults)
-        await plot.call(**arguments)
-        await plot.read()
-        yield
-        if stages > 1:
-            await plot.read(after_s=FINAL_S)
-            yield
-
-    return plant
-
-
-def moves(kind: str, **much: Any) -> Plant:  # noqa: ANN401 - an amount
-    """Make a call, and move the account without one."""
-
-    async def plant(plot: Plot) -> AsyncIterator[None]:
-        await plot.call()
-        await plot.move(kind, **much)
-        await plot.read()
-        yield
-
-    return plant
-
-
-async def steals(plot: Plot) -> AsyncIterator[None]:
-    """Spend from the account without a call of ours."""
-    await plot.move("elsewhere", amount="0.25")
-    await plot.read()
-    yield
-
-
-async def draws_a_package(plot: Plot) -> AsyncIterator[None]:
-    """Give the account a package of tokens, and let it pay."""
-    await plot.move("package", tokens=100_000)
-    await plot.read()
-    await plot.call()
-    await plot.read()
-    yield
-
-
-async def revokes(plot: Plot) -> AsyncIterator[None]:
-    """Revoke the key after its first call."""
-    await plot.call()
-    refuse = {"kind": "error", "type": "invalid_authentication_error", "status": 401}
-    plot.fault(refuse, {**refuse, "on": "account"})
-    await plot.call(OTHER)
-    await plot.read()
-    yield
-
-
-async def hides_the_balance(plot: Plot) -> AsyncIterator[None]:
-    """Let there be no balance route."""
-    await plot.call()
-    plot.fault({"kind": "error", "status": 404, "on": "account"})
-    await plot.read()
-    yield
-
-
-async def asks_twice(plot: Plot) -> AsyncIterator[None]:
-    """Make one request twice under one key."""
-    await plot.call(key="once")
-    await plot.call(key="once")
-    await plot.read()
-    yield
-
-
-async def repeats_its_id(plot: Plot) -> AsyncIterator[None]:
-    """Give two answers one id."""
-    await plot.call()
-    plot.fault({"kind": "same_id"})
-    await plot.call(OTHER)
-    await plot.read()
-    yield
-
-
-async def miscounts(plot: Plot) -> AsyncIterator[None]:
-    """Let the provider count fewer tokens than its own answer told, and take the right amount."""
-    await plot.call(**OF_PLAN)
-    (account,) = plot.simulator.world.books.accounts.values()
-    drawn = account.draws[-1]
-    account.draws[-1] = dataclasses.replace(drawn, output=drawn.output - 100)
-    await plot.read()
-    yield
-    await plot.read(after_s=FINAL_S)
-    yield
-
-
-def replays_a_signature(*, after_s: float) -> Plant:
-    """Give the second answer the first one's signature."""
-
-    async def plant(plot: Plot) -> AsyncIterator[None]:
-        await plot.call()
-        plot.clock.move(after_s)
-        plot.fault({"kind": "replayed_signature"})
-        await plot.call(OTHER)
-        await plot.read()
-        await plot.coded("P1", "M8")
-        yield
-
-    return plant
-
-
-def doubts(*prompts: str, billed: bool) -> Plant:
-    """Cut answers off, billed or not; look before and after the provider's books are final."""
-
-    async def plant(plot: Plot) -> AsyncIterator[None]:
-        plot.fault({"kind": "cut_stream", "billed": billed})
-        for prompt in prompts:
-            await plot.call(prompt)
-        await plot.read()
-        yield
-        await plot.read(after_s=FINAL_S)
-        yield
-
-    return plant
-
-
-async def doubts_beside_another(plot: Plot) -> AsyncIterator[None]:
-    """Cut one answer off that is not billed, beside one that is whole."""
-    await plot.call("sim:words=4000")
-    plot.fault({"kind": "cut_stream", "billed": False})
-    await plot.call(WORDY)
-    await plot.read()
-    yield
-    await plot.read(after_s=FINAL_S)
-    yield
 
 
 LAG = {"kind": "billing_lag", "seconds": 20}
@@ -208,6 +87,8 @@ CASES = {
     "double bill of a plan": Case(PLAN, calls(TWICE, stages=2, **OF_PLAN), (("U3", "U3"), ("M9", "U3 M9"))),
     "second spender": Case(KIMI, calls({"kind": "second_spender"}, stages=2), (("U3", "U3"), ("U3", "U3"))),
     "stolen key": Case(KIMI, steals, (("", "U3"),)),
+    "stolen key, between calls": Case(KIMI, calls_after_a_theft, (("P1 P1", "P1 U3 P1"),)),
+    "second spender, for a while": Case(KIMI, calls_before_and_after_a_theft, (("U3 P1", "U3 P1"),)),
     "top-up": Case(KIMI, moves("topup", amount="10"), (("P1", "P1"),)),
     "top-up, at GLM": Case(GLM, moves("topup", amount="10"), (("P1", "P1"),)),
     "voucher": Case(KIMI, moves("voucher", amount="10"), (("U13", "U13"),)),
@@ -232,7 +113,7 @@ CASES = {
     "in doubt, not billed": Case(KIMI, doubts(WORDY, billed=False), (("U6", ""), ("N14", ""))),
     "in doubt, too small": Case(KIMI, doubts("hello", billed=True), (("U6", ""), ("U6", ""))),
     "in doubt, two alike": Case(GLM, doubts("hello", "hullo", billed=True), (("U6 U6", ""), ("U6 U6", ""))),
-    "in doubt beside another": Case(KIMI, doubts_beside_another, (("U1 U6", ""), ("P1 N14", "P1"))),
+    "in doubt beside another": Case(KIMI, doubts_beside_another, (("U12 U6", "U12"), ("P1 N14", "U12 P1"))),
 }
 
 
@@ -240,10 +121,8 @@ CASES = {
 async def test_what_is_planted_is_said(name: str, tmp_path: Path) -> None:
     """And nothing else, at each stage; each number said is one of the log's."""
     paying, plant, told = CASES[name]
-    found = []
     async with planted(tmp_path / "data", paying) as plot:
-        async for _ in plant(plot):
-            found.append(await said(plot))
+        found = [await said(plot) async for _ in plant(plot)]
     assert list(told) == found
 
 
@@ -258,10 +137,17 @@ async def said(plot: Plot) -> tuple[str, str]:
     for shown in windows:
         check_verdict(shown, simulated=shown["simulated"])
         assert shown["wallet"] == "main"
+    await check_page(plot, "/console/reconcile", simulated=plot.wallet.simulated)
     for receipt in [await plot.receipt(one) for one in plot.called]:
+        await check_page(plot, f"/console/calls/{receipt['tool_call_id']}", simulated=receipt["simulated"])
         check_verdict(receipt["verdict"], simulated=receipt["simulated"])
         assert numbers(receipt["verdict"]["sentence"]) <= of_windows | derived.call(receipt["tool_call_id"])
     return " ".join(await plot.codes()), " ".join(shown["code"] for shown in windows)
+
+
+async def check_page(plot: Plot, path: str, *, simulated: bool) -> None:
+    """The page can be read, and what was simulated bears its mark there, too."""
+    assert ("SIMULATED" in await plot.page(path)) >= simulated
 
 
 def check_verdict(verdict: Said, *, simulated: bool) -> None:
@@ -275,8 +161,8 @@ async def test_a_replay_says_when_it_was_signed(tmp_path: Path) -> None:
     sentences = []
     for after_s in (0, 1000):
         async with planted(tmp_path / str(after_s), KIMI) as plot:
-            async for _ in replays_a_signature(after_s=after_s)(plot):
-                receipt = await plot.receipt(plot.called[-1])
+            await lived(replays_a_signature(after_s=after_s), plot)
+            receipt = await plot.receipt(plot.called[-1])
         (attempt,) = receipt["attempts"]
         assert "fail" == state_of(attempt, "answered")
         sentences.append(attempt["verdict"]["sentence"])
@@ -287,8 +173,8 @@ async def test_a_replay_says_when_it_was_signed(tmp_path: Path) -> None:
 async def test_a_missing_signature_is_no_mismatch(tmp_path: Path) -> None:
     """It is not available, and money is judged all the same."""
     async with planted(tmp_path / "data", KIMI) as plot:
-        async for _ in calls({"kind": "no_headers"})(plot):
-            (attempt,) = (await plot.receipt(plot.called[0]))["attempts"]
+        await lived(calls({"kind": "no_headers"}), plot)
+        (attempt,) = (await plot.receipt(plot.called[0]))["attempts"]
     assert (None, "not available", "pass") == (
         attempt["signature"],
         state_of(attempt, "answered"),
@@ -300,8 +186,8 @@ async def test_a_missing_signature_is_no_mismatch(tmp_path: Path) -> None:
 async def test_a_doubt_is_resolved_by_what_was_billed(billed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - parametrized
     """To the digit where the counter shows every digit; the call's page says by which readings."""
     async with planted(tmp_path / "data", GLM) as plot:
-        async for _ in doubts("hello", billed=billed)(plot):
-            (attempt,) = (await plot.receipt(plot.called[0]))["attempts"]
+        await lived(doubts("hello", billed=billed), plot)
+        (attempt,) = (await plot.receipt(plot.called[0]))["attempts"]
         (account,) = plot.simulator.world.books.accounts.values()
         (resolution,) = [entry for entry in plot.entries() if entry["kind"] == "resolution"]
     assert Decimal(account.totals["billed"]) / 10**9 == Decimal(attempt["cost"]["amount"])
@@ -365,6 +251,20 @@ class Phantom:
     async def run(self, *_asked: object, **_ways: object) -> ToolResult:
         """Make an answer up."""
         return ToolResult(text="It is 42.")
+
+
+async def test_a_revoked_key_leaves_its_wallet_blind(tmp_path: Path) -> None:
+    """The page of windows says so, since when, and what helps."""
+    async with planted(tmp_path / "data", KIMI) as plot:
+        await lived(revokes, plot)
+        (wallet,) = (await plot.reconciled())["wallets"]
+    assert (True, None, {"balance", "account"}) == (
+        wallet["blind"],
+        wallet["read_at"],
+        {failure["counter"] for failure in wallet["failures"]},
+    )
+    assert all("401" in failure["said"] and failure["remedy"] for failure in wallet["failures"])
+    assert "U4" == wallet["verdict"]["code"]
 
 
 async def test_a_phantom_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
