@@ -34,10 +34,11 @@ bench: .venv/dev.locked
 	@$(PYTHON) -m tests.bench.ledger_verify
 	@$(PYTHON) -m tests.bench.ledger_growth
 
-# Kill the service and cut its power many times, run thousands of seeded worlds, and compare the books.
+# Kill the service and cut its power many times, run thousands of seeded worlds and calls, and compare the books.
 soak: .venv/dev.locked
 	@EXAI_SEEDS=10000 EXAI_BOUND_CALLS=10000 $(PYTHON) -m pytest tests/simulation tests/ledger/test_machine.py \
 	    tests/journeys/test_bounds.py --timeout 7200
+	@EXAI_MIXED_CALLS=10000 $(PYTHON) -m pytest tests/journeys/test_mixed_calls.py --timeout 3600
 	@EXAI_KILLS=300 EXAI_POWER_CUTS=1000 $(PYTHON) -m pytest tests/faults -k "kill or power_cut" --timeout 7200 -rP
 
 # Take the pictures of the README anew: the demo, as a browser shows it.

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -61,6 +61,8 @@ def create(
     may_stay: Callable[[web.Request], bool],
     wallets: Sequence[str] = (),
     prove: Begin | None = None,
+    local_may_prove: bool = False,
+    proof_most: Mapping[str, tuple[str, str]] | None = None,
 ) -> web.Application:
     """Build the console, which the caller mounts as a sub-application at `PREFIX`.
 
@@ -78,6 +80,8 @@ def create(
         prove: begins a proof as a tool call of its own, given a wallet's name and what it may cost at most (None
             for either: its own choice), and gives that call's id without waiting for its end. It raises an
             `ExaiError` where it may not begin. Without it the console offers no proof.
+        local_may_prove: whether a reader on this machine may begin one without a token.
+        proof_most: by wallet, the most that a proof may be given, and its unit.
 
     Raises:
         PlugError: a page's file is malformed.
@@ -95,7 +99,7 @@ def create(
         assure,
         may_stay,
         tuple(wallets),
-        Proofs(prove),
+        Proofs(prove, local_may=local_may_prove, most=proof_most),
     )
     app[LIVE] = live
     environment = _templates(app)

@@ -5,6 +5,8 @@ One table, for lists, receipts, the overview and the page that explains them.
 
 import msgspec
 
+from service.core.verdict import UNDECIDED
+
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
     """One reason.
@@ -24,6 +26,9 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     real: bool = False
 
 
+DECIDED_WITHIN_S = 48 * 3600
+"""Calls older than this are not reconciled any more."""
+TOO_OLD = "No reading decides it any more: it is more than 48 hours old."
 _LOOK_UP = "To check it yourself, look the ids below up in the provider's console."
 _TO_SETTLE = (
     "To settle it, look for the ids or the time below in the provider's console; then `exai ledger resolve`."
@@ -47,10 +52,10 @@ CODES: dict[str, Code] = {
         calls="confirmed by a token package",
     ),
     "U1": Code(
-        short="no window decides it yet",
-        means="The provider answered and metered it; no two readings around it have been compared yet.",
-        calls="waiting for the next reading",
-        step="The next reading decides it, as a rule within minutes. Load this page again then.",
+        short="no window decides it",
+        means="The provider answered and metered it; no window between two readings decides it.",
+        calls="that no reading has decided so far",
+        step="Where readings are taken, one soon after the call decides it as a rule. Load this page again then.",
     ),
     "U2": Code(
         short="the provider's bill is not final",
@@ -123,14 +128,14 @@ CODES: dict[str, Code] = {
         step="`exai prove` makes calls that its counter must show; a quieter hour makes the next window clearer.",
     ),
     "U13": Code(
-        short="a top-up hides the movement",
-        means="Money was paid in or given between the two readings, so the movement cannot be told exactly.",
-        calls="in windows where a top-up hides the movement",
-        step="Nothing is to be done: the next window begins after the top-up.",
+        short="a payment may hide the movement",
+        means="A payment between the two readings, shown or only possible, hides how much was taken.",
+        calls="in windows where a payment may hide the movement",
+        step="If nothing was paid in or given then, compare both readings with the provider's bill of that day.",
     ),
     "U14": Code(
         short="not the provider's own host",
-        means="The request went to a host that is not the provider's own, such as a relay or a stub.",
+        means="The request went to a host that is not known to be the provider's own, such as a relay or a stub.",
         calls="sent to a host that is not the provider's own",
         step="Set the provider's own address as the base URL; what a relay answers proves nothing.",
         real=True,
@@ -144,9 +149,16 @@ CODES: dict[str, Code] = {
     ),
     "U16": Code(
         short="in doubt, resolved by readings",
-        means="It was in doubt; exactly one assignment fits the provider's readings, and that gave it an amount.",
+        means="It was in doubt; exactly one assignment fits the provider's readings: it cost about so much.",
         calls="in doubt, and resolved by readings",
         step="The window that resolved it, with both readings, stands below.",
+    ),
+    "U17": Code(
+        short="the answer does not say whose it is",
+        means="The answer names no model, or bears no id of the provider's, as its answers do.",
+        calls="whose answers name no model or bear no id",
+        step="Check the base URL of this wallet: something between here and the provider may leave them out.",
+        real=True,
     ),
     "M1": Code(
         short="tokens implausible for the text",
@@ -229,9 +241,9 @@ CODES: dict[str, Code] = {
         calls="that never left this machine",
     ),
     "N7": Code(
-        short="asks no model",
-        means="The tool works without a model; no provider was asked.",
-        calls="of a tool that asks no model",
+        short="asked no model",
+        means="The tool asked no model: it works without one, or had no call to make. No provider was asked.",
+        calls="whose tool asked no model",
     ),
     "N8": Code(
         short="model step declined",
@@ -274,7 +286,15 @@ REASONS: dict[str, str] = {code: one.short for code, one in CODES.items() if cod
 """Of verdicts that no column beside them explains."""
 
 
-def next_step(code: str, *, simulated: bool) -> str | None:
-    """Say what a reader can do about a verdict; None where nothing need be done, or a simulator stands in."""
+def next_step(code: str, *, simulated: bool, age_s: float = 0) -> str | None:
+    """Say what a reader can do about a verdict; None where nothing need be done, or a simulator stands in.
+
+    Args:
+        code: of its reason.
+        simulated: whether a simulator stands in.
+        age_s: seconds since the call was opened.
+    """
+    if code == UNDECIDED and age_s > DECIDED_WITHIN_S:
+        return TOO_OLD if simulated else f"{TOO_OLD} {_LOOK_UP}"
     one = CODES.get(code)
     return None if one is None or not one.step or (simulated and one.real) else one.step

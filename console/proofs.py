@@ -1,11 +1,12 @@
 """Proofs: how a person begins one here. The deed is the service's: the console hands the wish on, no more."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from service.core.money import pico
 from service.core.token import ADMIN
 from service.serving.auth import LOCAL
 from service.serving.keys import CALLER
@@ -20,16 +21,42 @@ class Proofs:
 
     Args:
         begin: begins one; None where none is offered.
+        local_may: whether a reader on this machine may without a token: not where one is configured, for then
+            other people on the machine must have it, too.
+        most: by wallet, the most that may be asked for, and its unit.
     """
 
-    def __init__(self, begin: Begin | None) -> None:
+    def __init__(
+        self,
+        begin: Begin | None,
+        *,
+        local_may: bool = False,
+        most: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         self._begin = begin
+        self._local_may = local_may
+        self._most = dict(most or {})
         self._begun: deque[str] = deque(maxlen=_BEGUN_MAX)
 
     def offered(self, request: web.Request) -> bool:
         """Say whether who asks may begin one: it spends money, so reading alone is not enough."""
         caller = request.get(CALLER)
-        return self._begin is not None and caller is not None and (caller is LOCAL or ADMIN in caller.scopes)
+        if self._begin is None or caller is None:
+            return False
+        return self._local_may if caller is LOCAL else ADMIN in caller.scopes
+
+    def too_much(self, wallet: str | None, max_cost: str) -> str | None:
+        """Say why an amount is more than may be asked for here; None if it is not.
+
+        Where no wallet is named it may come to be any, so the lowest number counts.
+        """
+        named = {name: most for name, most in self._most.items() if wallet in (None, name)}
+        if not named:
+            return None
+        name, (amount, unit) = min(named.items(), key=lambda one: pico(one[1][0]))
+        if pico(max_cost) <= pico(amount):
+            return None
+        return f"A proof begun here may come to {amount} {unit} at most for {name}; {max_cost} is more."
 
     async def begin(self, wallet: str | None, max_cost: str | None) -> str:
         """Begin one; give its tool call's id.

@@ -5,13 +5,13 @@ shows: without a call whose verdict is PROVEN nothing is called confirmed, and n
 reading.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from console.codes import CODES
-from console.figures import counted, moment
+from console.figures import counted, grouped, moment
 from console.tallies import DOUBTED, UNPRICED, held_text, share_text, spent_text
 from console.wallets import Books
 from console.words import plain
@@ -21,7 +21,17 @@ from service.ledger.verdicts import VerdictCount, VerdictSum
 
 UNREAD_CODE = "U4"
 FINAL_CODE = "U2"
-STRANGE = ("U3", "U14")
+UNREAD = (UNREAD_CODE, UNDECIDED)
+"""The codes of calls that wait for a reading, or for which none can be had."""
+OPEN_QUESTIONS = (
+    (DOUBTED, "in doubt"),
+    ((FINAL_CODE,), "in windows that came short so far"),
+    (("U3",), CODES["U3"].calls),
+    (("U11",), "written off, whether billed or not"),
+    (("U14",), CODES["U14"].calls),
+    (("U17",), "of a provider whose answers do not say whose they are"),
+)
+"""What contradicts no call and is not well either: where any is, it is not said that nothing looks wrong."""
 
 
 class State(StrEnum):
@@ -53,7 +63,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lead: the sentence.
         more: what belongs to it.
-        checked: when the provider's counters were last read, in words; empty where no call could be charged.
+        checked: when the counters were last read, in words; empty where no call could be charged.
     """
 
     state: State
@@ -74,6 +84,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         when: which calls these are, for example `in the last 7 days`.
         books: the wallets that these calls spent from, as far as any counter of them was asked.
+        blind: those of them that cannot be read and that some of these calls wait for.
         as_of: UTC text of this moment.
     """
 
@@ -81,7 +92,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     sums: Sequence[VerdictSum]
     when: str
     books: Sequence[Books] = ()
+    blind: Sequence[str] = ()
     as_of: str = ""
+    simulated: bool = False
+
+    @property
+    def whose(self) -> str:
+        """Whose books confirm a charge; a sentence may begin with it."""
+        return "The simulators' books" if self.simulated else "The providers' own books"
 
     def calls(self, word: VerdictWord | None = None) -> int:
         """Count its calls, all or those of one verdict."""
@@ -94,8 +112,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def due(self) -> str:
         """When the next window is judged at the latest, as far as a verdict says so; empty if none does."""
-        dues = [one.verdict.due_at for one in self.books if one.verdict is not None and one.verdict.due_at]
-        return min((due for due in dues if due > self.as_of), default="")
+        return self._due(CODES)
+
+    @property
+    def final(self) -> str:
+        """When books that came short are final, as far as a newest verdict says so; empty if none does."""
+        return self._due((FINAL_CODE,))
+
+    def _due(self, codes: Container[str]) -> str:
+        found = [one.verdict for one in self.books if one.verdict is not None and one.verdict.code in codes]
+        return min((one.due_at for one in found if one.due_at and one.due_at > self.as_of), default="")
 
 
 def standings(
@@ -105,6 +131,7 @@ def standings(
     when: str,
     owner: str | None = None,
     books: Sequence[Books] = (),
+    blind: Sequence[str] = (),
     as_of: str = "",
 ) -> tuple[Standing, ...]:
     """Say how the calls of a range stand: the real ones first, then the simulated.
@@ -117,6 +144,7 @@ def standings(
         when: which calls these are, for example `in the last 7 days`.
         owner: the one client whose calls were counted; None for all.
         books: the wallets that these calls spent from.
+        blind: those of them that cannot be read and that some of these calls wait for, by `UNREAD`.
         as_of: UTC text of this moment.
     """
     if not counts:
@@ -132,13 +160,15 @@ def standings(
                 sums=[one for one in sums if one.simulated is simulated],
                 when=when,
                 books=[one for one in books if one.simulated is simulated],
+                blind=[one.wallet for one in books if one.simulated is simulated and one.wallet in blind],
                 as_of=as_of,
+                simulated=simulated,
             )
-            found.append(sentence(group, simulated=simulated))
+            found.append(sentence(group))
     return tuple(found)
 
 
-def sentence(group: Group, *, simulated: bool) -> Standing:
+def sentence(group: Group) -> Standing:
     """Say how calls of one kind stand; of simulated ones the sentence begins with that word."""
     state = _state(group)
     lead = _lead(state, group)
@@ -148,10 +178,10 @@ def sentence(group: Group, *, simulated: bool) -> Standing:
         more.append(f"{counted(uncharged, 'call')} used no credit: {', '.join(_why_zero(group))}.")
     return Standing(
         state=state,
-        simulated=simulated,
-        lead=f"SIMULATED: {lead}" if simulated else lead,
+        simulated=group.simulated,
+        lead=f"SIMULATED: {lead}" if group.simulated else lead,
         more=tuple(more),
-        checked="" if state is State.UNCHARGED else _checked(group.books),
+        checked="" if state is State.UNCHARGED else _checked(group),
     )
 
 
@@ -161,7 +191,7 @@ def _state(group: Group) -> State:
         return State.MISMATCH
     proven = group.calls(VerdictWord.PROVEN)
     if group.calls(VerdictWord.UNVERIFIED):
-        if any(one.blind for one in group.books):
+        if group.blind:
             return State.BLIND
         return State.SETTLING if proven else State.UNCONFIRMED
     return State.CONFIRMED if proven else State.UNCHARGED
@@ -177,14 +207,18 @@ def _lead(state: State, group: Group) -> str:
             of = f" You spent {spent}." if spent else ""
             calls = group.calls(VerdictWord.PROVEN)
             every = "The one charged call" if calls == 1 else f"All {counted(calls, 'charged call')}"
-            return f"{every} {when} {'is' if calls == 1 else 'are'} confirmed by the providers' own books.{of}"
+            return f"{every} {when} {'is' if calls == 1 else 'are'} confirmed by {group.whose.lower()}.{of}"
         case State.SETTLING:
             return f"{_nothing(group)} {_proven(group)}."
         case State.BLIND:
-            blind = ", ".join(one.wallet for one in group.books if one.blind)
-            return f"We cannot read {blind}. Calls {when} are recorded but not confirmed. {_proven(group)}."
+            waiting = sum(one.calls for one in group.counts if one.code in UNREAD)
+            verb = "is" if waiting == 1 else "are"
+            return (
+                f"We cannot read {', '.join(group.blind)}. Of {what} {when} {grouped(waiting)} {verb} recorded but"
+                f" not confirmed for want of a reading. {_proven(group)}."
+            )
         case State.UNCONFIRMED:
-            return f"{_nothing(group)} The providers' own books confirm no charge yet."
+            return f"{_nothing(group)} {group.whose} confirm no charge yet."
         case _:
             none = "it was not charged" if group.calls() == 1 else "none was charged"
             return f"{what} {when}, {none}: {', '.join(_why_zero(group))}."
@@ -201,11 +235,16 @@ def _wrong(group: Group) -> str:
 
 
 def _nothing(group: Group) -> str:
-    """Say that nothing looks wrong, unless something looks strange that contradicts no call."""
+    """Say that nothing looks wrong, unless something is an open question that contradicts no call."""
     what = counted(group.calls(), "call")
-    strange = [CODES[code].calls for code in STRANGE if any(one.code == code for one in group.counts)]
-    if strange:
-        return f"Nothing contradicts the {what} {group.when}, but some are {', '.join(strange)}."
+    found = []
+    for codes, said in OPEN_QUESTIONS:
+        calls = sum(one.calls for one in group.counts if one.code in codes)
+        final = f", final at {moment(group.final)}" if FINAL_CODE in codes and group.final else ""
+        if calls:
+            found.append(f"{grouped(calls)} {'is' if calls == 1 else 'are'} {said}{final}")
+    if found:
+        return f"Of {what} {group.when} {'; '.join(found)}."
     return f"Nothing looks wrong {group.when}: {what}."
 
 
@@ -264,11 +303,11 @@ def _why_zero(group: Group) -> list[str]:
     return [f"{calls} {CODES[code].calls}" for code, calls in listed]
 
 
-def _checked(books: Sequence[Books]) -> str:
-    """Say when every wallet had been read at the latest; one that never was is named."""
-    times = [one.read_at for one in books if one.read_at is not None]
+def _checked(group: Group) -> str:
+    """Say when every wallet had been read at the latest, not when it was judged; one that never was is named."""
+    times = [one.read_at for one in group.books if one.read_at is not None]
     if not times:
-        return "No provider's balance or quota has been read yet."
-    unread = [one.wallet for one in books if one.read_at is None]
+        return f"No {'simulator' if group.simulated else 'provider'}'s balance or quota has been read yet."
+    unread = [one.wallet for one in group.books if one.read_at is None]
     but = f", but for {', '.join(unread)}" if unread else ""
-    return f"Last checked against the providers' own books at {moment(min(times))}{but}."
+    return f"{group.whose} were last read at {moment(min(times))}{but}."

@@ -36,11 +36,15 @@ from service.core.money import PICO_PER_UNIT, pico
 from service.core.record import Attempt, ToolCall
 from service.core.times import NS_PER_S, utc_ns
 from service.core.usage import Usage
-from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ToolOutcome, ZeroReason
+from service.core.verdict import CODES, verdict, word_of
+from service.core.words import AttemptOutcome, CostStatus, ResolutionOutcome, ToolOutcome, VerdictWord, ZeroReason
 
 TOKEN_KINDS = ("uncached_input", "cached_input", "cache_write", "output")
 KINDS: tuple[str, ...] = tuple(str(entry.__struct_config__.tag) for entry in get_args(AnyEntry))
-_OF_SETTLEMENTS = tuple(status for status in CostStatus if status is not CostStatus.STATED)
+_OF_SETTLEMENTS = tuple(
+    status for status in CostStatus if status not in (CostStatus.STATED, CostStatus.RECONCILED)
+)
+MISMATCHES = tuple(sorted(code for code in CODES if word_of(code) is VerdictWord.MISMATCH))
 _OPEN_METRICS = "application/openmetrics-text"
 _OF_MODEL = ("provider", "model", SIMULATED)
 _REAL_OR_NOT = "simulated: whether a simulator stands in for the provider"
@@ -155,6 +159,7 @@ class Metrics:
             self._without_attempts_of[(answer.zero_reason.value,)].inc()
         if answer.epoch != call.opened.epoch:
             self._swept.inc()
+        self._mismatched(call)
         self._durations.closed(tool, call)
 
     def intended(self, attempt: Attempt) -> None:
@@ -229,6 +234,13 @@ class Metrics:
             spend = standing(self._spend, self._spend_of, (*series, cost.currency))
             spend.inc(pico(cost.amount) / PICO_PER_UNIT, way)
 
+    def _mismatched(self, call: ToolCall) -> None:
+        """Count a call whose own record contradicts itself; no reading need be compared for that."""
+        code = verdict(call, as_of="").code
+        if code in MISMATCHES:
+            mode = max((simulated_word(simulated=one.simulated) for one in call.attempts), default=self._mode)
+            standing(self._mismatches, self._mismatches_of, (code, mode)).inc()
+
     def _doubts(self, mode: str) -> Gauge:
         return standing(self._in_doubt, self._in_doubt_of, (mode,))
 
@@ -271,6 +283,13 @@ class Metrics:
             "exai_tool_calls_swept_total",
             "Tool calls of earlier starts that this start closed: a crash cut them off.",
         )
+        self._mismatches = self._counter(
+            "exai_call_mismatches_total",
+            "Tool calls that were closed and whose own record is a MISMATCH, without any reading; code: of the"
+            f" reason; {_REAL_OR_NOT}.",
+            ("code", SIMULATED),
+        )
+        self._mismatches_of = stand(self._mismatches, ((code, self._mode) for code in MISMATCHES))
         rejections = self._counter(
             "exai_rejections_total",
             "Requests turned away before admission; reason: why, or other.",
@@ -325,7 +344,7 @@ class Metrics:
         self._reasoning_of = stand(self._reasoning, all_series)
         self._spend = self._counter(
             "exai_spend_total",
-            "Cost of settled attempts, and what was stated for reconciled ones, in units of the currency;"
+            "Cost of settled attempts, and what was stated or read for reconciled ones, in units of the currency;"
             f" {_WHOSE}; currency: ISO 4217, never summed over.",
             (*_OF_MODEL, "currency"),
         )

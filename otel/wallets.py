@@ -15,7 +15,7 @@ from otel.series import OTHER, SIMULATED, Values, simulated_word, stand, standin
 from service.core.books import Figure, ReadingEntry, VerdictEntry, VerificationEntry
 from service.core.entries import ENDS, ResolutionEntry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
-from service.core.movement import tells
+from service.core.movement import sound, tells
 from service.core.record import Attempt
 from service.core.times import NS_PER_S, utc_ns
 from service.core.window import movements
@@ -147,7 +147,8 @@ class WalletMetrics(Collector):
         if of[0] == OTHER:
             return
         before = self._last.get((of, reading.counter))
-        if reading.outcome is ReadingOutcome.READ and before is not None:
+        same = before is not None and before.fingerprint == reading.fingerprint
+        if reading.outcome is ReadingOutcome.READ and before is not None and same:
             self._consumed_since(of, before, reading)
         self._note(of, reading)
 
@@ -184,7 +185,7 @@ class WalletMetrics(Collector):
         key = of, reading.counter
         if tells(reading) or reading.outcome is not ReadingOutcome.READ:
             self._said[key] = reading.outcome
-        if reading.outcome is not ReadingOutcome.READ:
+        if reading.outcome is not ReadingOutcome.READ or not sound(reading.figures):
             return
         self._last[key] = reading
         for figure in reading.figures:
@@ -250,8 +251,8 @@ class WalletMetrics(Collector):
         self._attempts_of = stand(self._attempts, ((*of, how) for of in self._series() for how in OUTCOMES))
         self._spend = Counter(
             "exai_wallet_spend_total",
-            "Our side: cost of settled attempts, and what was stated for reconciled ones, by the wallet that pays;"
-            f" {_WHOSE}; {_UNIT}.",
+            "Our side: cost of settled attempts, and what was stated or read for reconciled ones, by the wallet"
+            f" that pays; {_WHOSE}; {_UNIT}.",
             (*_OF, "currency"),
             registry=registry,
         )

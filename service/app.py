@@ -252,6 +252,7 @@ def _labels(
     is_reading: bool,
 ) -> Labels:
     models = {(row.provider, row.model) for row in prices.rows}
+    models |= {(one.provider, known[one.provider].model_for(one.plan)) for one in wallets}
     models |= {(provider.name, provider.default_model) for provider in known.values()}
     return Labels(
         tools=tuple(sorted(offered)),

@@ -29,7 +29,7 @@ def load_providers() -> dict[str, Provider]:
         PlugError: a provider's file is malformed.
     """
     members = ("title", "key_variables", "base_url_variable", "base_url", "prepare", "reader", "refusal")
-    own = ("hosts", "plan", "counters")
+    own = ("default_model", "hosts", "plan", "paths", "model_for", "counters")
     return plugs.load(providers, "PROVIDER", *members, *own)
 
 

@@ -20,6 +20,7 @@
     │   └── OverCapacityError
     └── CallError               an admitted tool call did not succeed
         ├── InvalidArgumentsError
+        ├── MayNotSeeError
         ├── IdempotencyConflictError
         ├── AnswerLostError
         ├── NoWalletError
@@ -179,6 +180,12 @@ class InvalidArgumentsError(CallError):
     """The arguments do not fit the tool's schema."""
 
     code = "invalid_arguments"
+
+
+class MayNotSeeError(CallError):
+    """It is of all clients' calls, and the caller may see its own alone."""
+
+    code = "may_not_see"
 
 
 class IdempotencyConflictError(CallError):

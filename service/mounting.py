@@ -21,6 +21,7 @@ from service.ledger.feed import Feed
 from service.ledger.ledger import Ledger
 from service.ledger.patrol import Patrol
 from service.ledger.reading import Reading
+from service.proving.choosing import ceilings
 from service.proving.proving import Proving
 from service.serving.auth import Tokens
 from service.serving.calls import ToolCalls
@@ -128,6 +129,8 @@ def mount(app: web.Application, part: str, service: Service, sockets: WebSockets
                 may_stay=lambda request: kept.tokens.valid(request[CALLER]),
                 wallets=[wallet.name for wallet in service.wallets],
                 prove=service.operator.begin,
+                local_may_prove=not kept.tokens.is_required,
+                proof_most=ceilings(service.wallets),
             )
             app.add_routes([web.get(PREFIX, _to_console)])
             app.add_subapp(PREFIX, pages)
@@ -155,7 +158,12 @@ def _checks(service: Service, clock: Clock) -> looks.Look:
         wallet=lambda: others.wallets(service.wallets, watching, epoch=epoch),
         provider=lambda: others.providers(service.wallets, watching, epoch=epoch),
         proving=lambda: proving.proofs(
-            service.wallets, kept.reading, service.proving.providers, cadence, now_ns=clock.now_ns()
+            service.wallets,
+            kept.reading,
+            service.proving.providers,
+            cadence,
+            now_ns=clock.now_ns(),
+            against=watching.against,
         ),
         conservation=lambda: (own.conservation(kept.unbalanced()),),
         feed=lambda: (own.feed(kept.feed),),

@@ -91,6 +91,7 @@ class Made:
             worst_case=WorstCase(input_tokens=600, output_tokens=1000, currency="USD", amount="1.5"),
             price_version="0123456789abcdef",
             simulated=False,
+            own_host=True,
         )
         return msgspec.structs.replace(entry, **changed)
 

@@ -103,6 +103,7 @@ class Derived:
                     intent["max_output_tokens"],
                     intent["worst_case"]["input_tokens"],
                     resolution.get("amount"),
+                    resolution.get("tolerance"),
                 ]
                 usage = end.get("usage") or {}
                 said += [

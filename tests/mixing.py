@@ -56,6 +56,7 @@ CALM = {"well": 60, "cached": 15, "free": 6, "late": 3, "limited": 4, "refused":
 ROUGH = {**CALM, **dict.fromkeys(("cut", "hang", "half open", "too late", "garbage", "no usage"), 2)}
 ROUGH |= {"failing": 2, "cut unbilled": 2, "hang unbilled": 1}
 _STREAMED = 0.4
+_PADDING = "so long " * 200  # a bill for it is more than a counter's steps can hide
 _LIMITED = 0.6  # of the calls that are limited at first, so many limits are met
 
 
@@ -77,6 +78,7 @@ class Stretch(NamedTuple):
         also: single calls more, as (fate, provider).
         lag_s: of the provider's counters.
         topped_up: what is paid into each wallet meanwhile.
+        is_pause_after: whether the next calls wait until the provider's books are final.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Stretch(NamedTuple):
     also: tuple[tuple[str, str], ...] = ()
     lag_s: float = 0.0
     topped_up: str | None = None
+    is_pause_after: bool = True
 
     def faults(self, calls: int) -> list[Said]:
         """Write the simulator's switches for so many calls."""
@@ -118,7 +121,7 @@ class Dice:
         fates = self._chance.choices([*stretch.fates], [*stretch.fates.values()], k=count)
         for place, fate in enumerate(fates):
             if place == count // 2:
-                yield from (self._chat(*each) for each in stretch.also)
+                yield from (self._chat(*each, padding=_PADDING) for each in stretch.also)
             yield self._call(fate)
 
     def _call(self, fate: str) -> Call:
@@ -128,14 +131,14 @@ class Dice:
             return Call("chat", {"prompt": "Who is there?", "model": "nobody-1"}, is_streamed=False)
         return self._chat(fate, self._chance.choice([*MODELS]))
 
-    def _chat(self, fate: str, provider: str) -> Call:
+    def _chat(self, fate: str, provider: str, padding: str = "") -> Call:
         chance = self._chance
         self._made += 1
         text = "again " * 300 if fate == "cached" else f"{self._made} "
         words = f"sim:words={chance.choice((20, 60, 150))}"
         limit = 60 if fate in FAULTS and fate not in {"late", "double bill", "undercharge"} else 400
         arguments = {
-            "prompt": f"{text}[{fate}] {words}",
+            "prompt": f"{text}[{fate}] {padding}{words}",
             "model": FREE if fate == "free" else self._model(fate, provider),
             "max_output_tokens": limit,
         }
@@ -175,9 +178,9 @@ def price_rows(changes_at_ns: int) -> str:
 def main() -> None:
     """Be the simulators; a price doubles at a moment of UTC nanoseconds."""
     table = cast("dict[tuple[str, str], rates.Special]", rates._SPECIALS)
-    tables = cast("dict[tuple[str, str], dict[str, rates.Rate]]", rates._RATES)
-    table["USD", CHANGING] = rates.Special(tables["glm", "USD"][CHANGING], before_ns=int(sys.argv[1]))
-    tables["glm", "USD"][CHANGING] = rates.Rate(2800, 520, 8800)
+    usual = rates._RATES["glm", "USD"]
+    table["USD", CHANGING] = rates.Special(usual[CHANGING], before_ns=int(sys.argv[1]))
+    usual[CHANGING] = rates.Rate(2800, 520, 8800)
     app.run(0)
 
 

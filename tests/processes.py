@@ -29,9 +29,7 @@ async def eventually(probe: Callable[[], Awaitable[_Found]], *, within_s: float 
     return found
 
 
-def start(
-    *words: str, folder: Path, environ: dict[str, str], module: str = "service"
-) -> subprocess.Popen[bytes]:
+def start(*words: str, folder: Path, environ: dict[str, str], module: str = "service") -> subprocess.Popen[bytes]:
     """Start `exai`, or another program, in a folder; what it says is appended to `stdout` and `stderr` there."""
     with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as err:
         return subprocess.Popen(

@@ -13,7 +13,7 @@ from console.limits import in_short, near, visible
 from console.page import PREFIX, STATE, Page, State, answer_json, show
 from console.ranging import Ranged, ranged
 from console.rows import Shown, fetch
-from console.standing import Standing, standings
+from console.standing import UNREAD, Standing, standings
 from console.tallies import Problem, Tally, problems, tallies
 from console.wallets import Books
 from console.wallets import fetch as fetch_books
@@ -64,6 +64,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         newest: the newest call of all, whatever the range; None while there is none.
         near: limits that are nearly used up, in a few words each.
         books: what the counters of the wallets that are shown say.
+        blind: those of them that cannot be read and that calls of the range wait for.
         idle: the same of this service's other wallets.
     """
 
@@ -86,6 +87,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     assured: Assurance
     near: tuple[str, ...]
     books: tuple[Books, ...]
+    blind: tuple[str, ...]
     idle: tuple[Books, ...]
 
 
@@ -140,6 +142,7 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             assured=assured,
             near=tuple(map(in_short, near(visible(reading.budgets(as_of), owner)))),
             books=books,
+            blind=tuple(one.wallet for one in books if one.blind and _waits(state, only, one)),
             idle=idle,
         )
 
@@ -148,6 +151,12 @@ def _wallet(state: State, row: Spending, owner: str | None, books: tuple[Books, 
     """Put a tile together. What a provider says is of all clients, so it is not for a reader of one's calls."""
     of = [one for one in books if one.wallet == row.wallet and one.simulated is row.simulated]
     return Wallet(sums=row, host=_host(state, row, owner), books=of[0] if of and owner is None else None)
+
+
+def _waits(state: State, only: CallFilter, books: Books) -> bool:
+    """Tell whether calls of a wallet are unverified for want of a reading."""
+    of_wallet = {"provider": (books.provider,), "wallet": (books.wallet,), "verdict": UNREAD}
+    return state.reading.count(msgspec.structs.replace(only, **of_wallet)) > 0
 
 
 def _idle(state: State, sums: list[Spending]) -> tuple[Books, ...]:
@@ -191,6 +200,7 @@ def _judged(asked: Ranged, found: Found) -> tuple[tuple[Standing, ...], tuple[Ta
             when=asked.when,
             owner=found.owner,
             books=found.books,
+            blind=found.blind,
             as_of=found.as_of,
         ),
         tallies(found.counts, found.sums),

@@ -25,6 +25,9 @@ async def _begin(request: web.Request) -> web.Response:
     wallet, max_cost = await _form(request)
     if wallet is not None and wallet not in state.wallets:
         raise NotHereError(f"This service pays from no wallet named {wallet[:_CHARS_MAX]!r}.")
+    too_much = None if max_cost is None else state.proofs.too_much(wallet, max_cost)
+    if too_much is not None:
+        raise BadQuestionError(too_much, NAMES)
     try:
         tool_call_id = await state.proofs.begin(wallet, max_cost)
     except ExaiError as error:

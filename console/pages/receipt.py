@@ -19,6 +19,7 @@ from service.core.money import decimal_text, pico
 from service.core.pricing import lines
 from service.core.receipt import Receipt, ReceiptAttempt, receipt
 from service.core.record import Attempt, ToolCall
+from service.core.times import NS_PER_S, utc_ns
 
 _ID_CHARS_SHOWN = 80
 _PROVE = "prove"
@@ -115,7 +116,11 @@ def _shown(found: _Found, told: Receipt) -> dict[str, Any]:
         "call": call,
         "told": told,
         "costs": costs,
-        "next_step": next_step(told.verdict.code, simulated=told.simulated),
+        "next_step": next_step(
+            told.verdict.code,
+            simulated=told.simulated,
+            age_s=(utc_ns(told.verdict.as_of) - utc_ns(call.opened.at)) / NS_PER_S,
+        ),
         "has_ids": any(attempt.provider_request_ids for attempt in told.attempts),
         "parts": [
             _part(attempt, part, found.judged.get(part.attempt_id, NOTHING))

@@ -56,7 +56,7 @@ class Router:
         if name is None or wallet is None:
             raise self._no_wallet(name)
         provider = self._providers[name]
-        model = ask.model or provider.default_model
+        model = ask.model or provider.model_for(wallet.plan)
         owners = self._owners(model)
         if owners and name not in owners:
             raise UnknownModelError(

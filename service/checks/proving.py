@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from service.checks.against import TOLD_S, Against, Contradiction
 from service.core.books import ReadingEntry, VerdictEntry
 from service.core.movement import tells
 from service.core.shapes import Provider
@@ -18,7 +19,6 @@ from service.proving.remedies import of_reading
 from service.web.health import Check, Detail, State
 
 STALE_INTERVALS = 3
-MISMATCH_TOLD_S = 24 * 60 * 60
 _UNREAD = "U4"  # its sentence may hold the provider's own words, which no check repeats
 _OFF = "Readings are switched off (EXAI_READINGS), so no call can be proven."
 _NEVER = "No counter has been read yet, so nothing can be proven."
@@ -48,12 +48,14 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
         read: the newest that was read and holds what consumption moves; None if there is none.
         verdict: the newest on a window.
         mismatch: the newest MISMATCH on a window, if it is not older than a day.
+        against: the newest on a single call or on attempts, likewise.
     """
 
     newest: tuple[ReadingEntry, ...]
     read: ReadingEntry | None
     verdict: VerdictEntry | None
     mismatch: VerdictEntry | None
+    against: Contradiction | None = None
 
     @property
     def failed(self) -> ReadingEntry | None:
@@ -78,6 +80,7 @@ def proofs(
     cadence: Cadence,
     *,
     now_ns: int,
+    against: Against,
 ) -> tuple[Check, ...]:
     """Look at each wallet's readings and windows.
 
@@ -87,13 +90,24 @@ def proofs(
         known: providers by name.
         cadence: how often counters are read.
         now_ns: the wall time.
+        against: what was judged MISMATCH apart from any window.
 
     Raises:
         StoreError: the ledger cannot be read.
     """
-    return tuple(
-        _proof(one, _known(reading, one, now_ns), known[one.provider], cadence, now_ns) for one in wallets
-    )
+    newest = against.newest(reading, now_ns=now_ns)
+    found = [
+        _proof(
+            one,
+            msgspec.structs.replace(_known(reading, one, now_ns), against=newest.get((one.name, one.simulated))),
+            known[one.provider],
+            cadence,
+            now_ns,
+        )
+        for one in wallets
+    ]
+    phantom = newest.get((None, False))
+    return (*found, *(() if phantom is None else (_phantom(phantom),)))
 
 
 def last_read(reading: Reading, wallet: str) -> Iterable[ReadingEntry]:
@@ -119,7 +133,7 @@ def _known(reading: Reading, one: Wallet, now_ns: int) -> _Known:
         newest=newest,
         read=max(read, key=lambda entry: entry.index, default=None),
         verdict=verdict[0] if verdict else None,
-        mismatch=mismatch[0] if mismatch and _age_s(mismatch[0].at, now_ns) <= MISMATCH_TOLD_S else None,
+        mismatch=mismatch[0] if mismatch and _age_s(mismatch[0].at, now_ns) <= TOLD_S else None,
     )
 
 
@@ -129,6 +143,9 @@ def _proof(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_
     if said.mismatch is not None:
         state = State.DEGRADED
         parts.append(f"MISMATCH ({said.mismatch.at}): {said.mismatch.sentence} {_OPEN_IT}.")
+    if said.against is not None:
+        state = State.DEGRADED
+        parts.append(_contradiction(said.against))
     if said.verdict is not None and said.verdict != said.mismatch:
         parts.append(_window(said.verdict))
     if one.simulated:
@@ -162,6 +179,17 @@ def _read(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_n
 def _window(verdict: VerdictEntry) -> str:
     told = f"The newest window ({verdict.at}): {verdict.word}, {verdict.code}."
     return told if verdict.code == _UNREAD else f"{told} {verdict.sentence}"
+
+
+def _contradiction(found: Contradiction) -> str:
+    """Name it by its code: its sentence may hold the provider's own words."""
+    more = f" and {found.attempts - 1} more" if found.attempts > 1 else ""
+    return f"MISMATCH, {found.code} ({found.at}), of {found.of}{more}. See its receipt in the console."
+
+
+def _phantom(found: Contradiction) -> Check:
+    """Say of a call that asked no wallet what nobody else would."""
+    return Check(name="proof", of="no wallet", state=State.DEGRADED, sentence=_contradiction(found))
 
 
 def _failure(failed: ReadingEntry) -> str:

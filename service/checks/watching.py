@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from service.checks.against import Against
 from service.core.entries import AcceptedEntry, DoubtEntry, End, RefusalEntry, SettlementEntry, UnsentEntry
 from service.core.record import Step
 from service.core.times import NS_PER_S, utc_ns
@@ -64,9 +65,14 @@ class Skew(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watching:
-    """A listener that keeps the last of each. It is written by the feed's thread and read by any."""
+    """A listener that keeps the last of each. It is written by the feed's thread and read by any.
+
+    Attributes:
+        against: what was judged MISMATCH apart from any window.
+    """
 
     def __init__(self) -> None:
+        self.against = Against()
         self._guard = threading.Lock()
         self._providers: dict[str, Heard] = {}
         self._wallets: dict[tuple[str, str], Heard] = {}
@@ -79,6 +85,8 @@ class Watching:
             for step in steps:
                 self._last_at = step.entry.at
                 self._note(step)
+        for step in steps:
+            self.against.take(step)
 
     @property
     def last_at(self) -> str | None:

@@ -9,6 +9,11 @@ import msgspec
 
 from service.core import entries
 from service.core.books import ReadingEntry, VerdictEntry, VerificationEntry
+from service.core.entries import AnyEntry, IntentEntry, SettlementEntry
+from service.core.money import decimal_text
+from service.core.times import utc_ns
+from service.core.usage import Usage
+from service.equipment import load_providers
 from service.errors import ActionError, StoreError
 from service.ledger.checkpoints import Checkpoints
 from service.ledger.proving import NOT_SHOWN, Vouched, covering, proof_of
@@ -47,8 +52,11 @@ How to check it, offline:
    bundle could have written a key of its own. By openssl and sha256sum alone: see
    service/ledger/README.md of EXAI.
 
-2. The cost: usage x rates of each settlement, entries/*-settlement.json, is its amount; they add up
-   to `spent` of proof.json.
+{cost}
+   A refusal, entries/*-refusal.json, told of no usage and counts as nothing. An attempt in doubt,
+   entries/*-doubt.json, got no usage: `spent` is then null, and `at_most` holds what it may have
+   been billed, the worst case of its intent. Nothing offline settles a doubt: look for its time and
+   ids at the provider (4).
 
 3. The movement: the figures of the two readings, entries/*-reading.json; their difference is what
    the provider says was consumed.
@@ -59,6 +67,30 @@ How to check it, offline:
 
 {not_shown}
 """
+
+
+_PAID = """\
+2. The cost: usage x rates of each settlement, entries/*-settlement.json, is its amount; they add up
+   to `spent` of proof.json."""
+
+_COUNTED = """\
+2. The credits: a plan pays, so no settlement holds an amount, and nothing signed here states what a
+   plan counts: that is only said on the provider's page. EXAI took it to be, at the time of each
+   settlement (peak hours, in which a plan counts more, are in these numbers):
+
+{rates}
+
+   Usage x these, by the classes of entries/*-settlement.json, adds up to `spent` of proof.json.
+   What was written to a cache counts as uncached input."""
+_MILLION = 10**6
+_CLASSES = ("uncached_input_tokens", "cached_input_tokens", "output_tokens")
+_NOTHING = Usage(
+    uncached_input_tokens=0,
+    cached_input_tokens=0,
+    cache_write_tokens=0,
+    output_tokens=0,
+    reasoning_tokens=0,
+)
 
 
 def write_bundle(reading: Reading, checkpoints: Checkpoints, proved: Proved, out: Path) -> None:
@@ -124,6 +156,7 @@ def _parts(
             code=proof.code,
             sentence=proof.sentence.removeprefix(SIMULATED),
             first=lines[0].index,
+            cost=cost_text([entries.decode(line.entry) for line in lines]),
             suffix=SUFFIX,
             not_shown=NOT_SHOWN,
         ),
@@ -136,6 +169,28 @@ def _parts(
         kind = entries.kind(entries.decode(line.entry))
         yield f"entries/{line.index}-{kind}.json", line.entry
         yield f"proofs/{line.index}{SUFFIX}", proof_of(reading, vouched, line.index)
+
+
+def cost_text(found: Sequence[AnyEntry]) -> str:
+    """Say how the amounts are worked out again: by each settlement's rates, or by what a plan counts."""
+    plans = {one.attempt_id: one for one in found if isinstance(one, IntentEntry) and one.plan is not None}
+    if not plans:
+        return _PAID
+    settled = [one for one in found if isinstance(one, SettlementEntry) and one.attempt_id in plans]
+    rates = [f"       {one.index}-settlement.json: {_counted(plans[one.attempt_id], one)}" for one in settled]
+    return _COUNTED.format(rates="\n".join(rates) or "       (no attempt was settled)")
+
+
+def _counted(intent: IntentEntry, settled: SettlementEntry) -> str:
+    """Write what a million tokens of each class count in an attempt's plan, at the time of its settlement."""
+    counters = load_providers()[intent.provider].counters
+    at_ns, told = utc_ns(settled.at), []
+    for name in _CLASSES:
+        usage = msgspec.structs.replace(_NOTHING, **{name: _MILLION})
+        drawn = counters.drawn_pico(plan=intent.plan or "", model=intent.model, usage=usage, at_ns=at_ns)
+        amount = "unknown" if drawn is None else decimal_text(drawn)
+        told.append(f"{amount} {name.removesuffix('_tokens').replace('_', ' ')}")
+    return f"{intent.model}, credits per million tokens: {', '.join(told)}"
 
 
 def _json(plain: Any) -> bytes:  # noqa: ANN401 - any JSON value

@@ -17,13 +17,14 @@ from service.core.sheet import cell, sheet
 from service.core.times import utc_text
 
 VERSION = 1
-ALL_MATCHED, GAPS, AMOUNTS_DIFFER = 0, 3, 4
+ALL_MATCHED, GAPS, DIFFERENT = 0, 3, 4
 SHOWN_MAX = 200
 _WIDTH = 160
 _AMOUNTS = ("ours", "theirs", "matched_ours", "matched_theirs", "missing_there", "missing_here")
 _WORDS = {
     Status.MATCHED: "on both sides, with one amount where both state it",
     Status.DIFFERS: "on both sides, and the amounts differ",
+    Status.TOKENS_DIFFER: "on both sides, and the counts of tokens differ",
     Status.AMBIGUOUS: "equally near to several, so left open",
     Status.MISSING_THERE: "ours, missing in the statement",
     Status.MISSING_HERE: "in the statement, missing here",
@@ -51,10 +52,10 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status_of(pairs: Iterable[Pair]) -> int:
-    """Give the exit status: an amount that differs is graver than a gap."""
+    """Give the exit status: an amount or a count that differs is graver than a gap."""
     found = {pair.status for pair in pairs}
-    if Status.DIFFERS in found:
-        return AMOUNTS_DIFFER
+    if found & {Status.DIFFERS, Status.TOKENS_DIFFER}:
+        return DIFFERENT
     return GAPS if found - {Status.MATCHED} else ALL_MATCHED
 
 
@@ -123,6 +124,7 @@ def _row(pair: Pair) -> dict[str, Any]:
         "ours": None if ours is None else _amount(ours.amount_pico),
         "theirs": None if row is None else _amount(row.amount_pico),
         "difference": _amount(difference),
+        "tokens": "; ".join(pair.tokens) or None,
     }
 
 
@@ -177,6 +179,7 @@ def _table_of_gaps(gaps: list[Pair]) -> Table:
         "ours",
         "theirs",
         "difference",
+        "tokens",
     )
     for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")

@@ -16,7 +16,7 @@ from service.cli._command import Command, add_settings, read_settings
 from service.clock import SystemClock
 from service.equipment import load_providers, open_wallets
 from service.pricelist import load_prices
-from service.proving.doctor import CounterSeen, Finding, Severity, WalletSeen, examine, no_wallets
+from service.proving.doctor import CounterSeen, Finding, Severity, WalletSeen, examine, no_wallets, of_one_account
 
 MEND, WARNED = 1, 3
 _WIDTH = 72
@@ -62,7 +62,7 @@ async def _examine(arguments: Namespace) -> Diagnosis:
         inquirer = Inquirer(wire)
         seen = [examine(inquirer, one, known[one.provider], prices, clock) for one in wallets]
         examined = tuple(await asyncio.gather(*seen))
-    findings = () if wallets else (no_wallets(known),)
+    findings = of_one_account(examined) if wallets else (no_wallets(known),)
     return Diagnosis(
         status=status_of([*findings, *(one for wallet in examined for one in wallet.findings)]),
         simulated=any(wallet.simulated for wallet in wallets),

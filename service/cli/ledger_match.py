@@ -30,7 +30,7 @@ _NOTE = (
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.epilog = f"{_NOTE} Exit status: 0 all matched, 3 gaps, 4 amounts differ, 1 error."
+    parser.epilog = f"{_NOTE} Exit status: 0 all matched, 3 gaps, 4 amounts or tokens differ, 1 error."
     add_settings(parser, "data_dir")
     parser.add_argument("file", nargs="?", metavar="FILE", help="the provider's statement, a CSV")
     parser.add_argument("--example", action="store_true", help="print an example of a file of columns, and end")

@@ -1,12 +1,15 @@
 """`exai prove`: is credit really used? Both sides, the verdict, and a bundle to check it by; it exits by that."""
 
 import asyncio
+import contextlib
 import os
 import sys
+import threading
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -19,7 +22,7 @@ from service.cli._simulators import simulators
 from service.core import entries
 from service.core.books import ReadingEntry, VerdictEntry
 from service.core.entries import AnyEntry, DoubtEntry, RefusalEntry, SettlementEntry, ToolCallEntry
-from service.core.proving import Proof
+from service.core.proving import Proof, ours
 from service.core.times import NS_PER_S, utc_ns
 from service.core.words import ReadingCause, VerdictWord
 from service.errors import ActionError
@@ -40,6 +43,12 @@ STATUS = {
 _TAIL_S = 0.25
 _UNCHANGED_S = 10  # a reading that says nothing new is told no more often
 _WIDTH = 72
+_GRACE_S = 2.0  # how long the end of a command of our own waits for a call under way
+_INTERRUPTED = (
+    "Interrupted. What was sent may have been billed; a service that runs elsewhere goes on with the proof.\n"
+    "What became of it: exai ledger show ID, with the id of the tool call above.\n"
+)
+_Done = TypeVar("_Done")
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -67,24 +76,52 @@ async def _prove(arguments: Namespace) -> int:
     asked = Prove(
         wallet=arguments.wallet, model=arguments.model, max_cost=arguments.max_cost, wait_s=arguments.wait
     )
-    if arguments.out is not None and arguments.out.exists():  # before anything is spent
-        raise ActionError(f"{arguments.out} is there already", remedy="Name a new file with --out.")
+    _check_out(arguments.out)  # before anything is spent
     settings = read_settings(arguments).settings
     async with AsyncExitStack() as stack:
-        if not await asyncio.to_thread(knocked, settings.data_dir):
+        alone = not await asyncio.to_thread(knocked, settings.data_dir)
+        if alone:
             await stack.enter_async_context(_service(arguments))
         proved = await _ask(arguments, settings, asked)
         reading = Reading(settings.data_dir)
         stack.callback(reading.close)
         out = arguments.out or Path(NAME.format(id=proved.tool_call_id[:ID_CHARS]))
-        await asyncio.to_thread(write_bundle, reading, Checkpoints(settings.checkpoints), proved, out)
+        lost = await asyncio.to_thread(_bundled, reading, settings, proved, out)
+    status = status_of(proved.proof) if lost is None else 1
     if arguments.format == "json":
-        told = {**msgspec.to_builtins(proved), "bundle": str(out), "status": status_of(proved.proof)}
+        bundle = None if lost else str(out)
+        told = {**msgspec.to_builtins(proved), "bundle": bundle, "status": status}
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
     else:
-        sys.stdout.write(_text(proved, out))
+        sys.stdout.write(_text(proved, None if lost else out, alone=alone))
     sys.stdout.flush()
-    return status_of(proved.proof)
+    if lost is not None:
+        sys.stderr.write(f"exai: the bundle {out} could not be written: {lost}\n")
+    return status
+
+
+def _check_out(out: Path | None) -> None:
+    """Refuse a bundle that could not be written.
+
+    Raises:
+        ActionError: it is there already, or its folder takes no file.
+    """
+    if out is not None and out.exists():
+        raise ActionError(f"{out} is there already", remedy="Name a new file with --out.")
+    folder = Path() if out is None else out.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ActionError(
+            f"no file can be written to {folder.absolute()}", remedy="Name a file elsewhere with --out."
+        )
+
+
+def _bundled(reading: Reading, settings: Settings, proved: Proved, out: Path) -> str | None:
+    """Write the bundle; say why not if it cannot be: the proof was paid for and must still be shown."""
+    try:
+        write_bundle(reading, Checkpoints(settings.checkpoints), proved, out)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def status_of(proof: Proof) -> int:
@@ -109,6 +146,7 @@ async def _service(arguments: Namespace) -> AsyncIterator[None]:
             health_port=None,
             metrics_port=None,
             public_url=None,
+            grace_s=min(settings.grace_s, _GRACE_S),
         )
         service = await stack.enter_async_context(running(alone, environ=environ))
         if any(wallet.simulated for wallet in service.wallets):
@@ -122,13 +160,42 @@ async def _ask(arguments: Namespace, settings: Settings, asked: Prove) -> Proved
     reading = Reading(settings.data_dir)
     showing = asyncio.create_task(_show(reading))
     try:
-        proved, _ = await asyncio.to_thread(act, arguments, ACTION, asked, between_s=BETWEEN_S)
+        proved, _ = await _on_daemon(lambda: act(arguments, ACTION, asked, between_s=BETWEEN_S))
         await asyncio.sleep(_TAIL_S)
+    except asyncio.CancelledError:
+        sys.stderr.write(_INTERRUPTED)
+        raise
     finally:
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
         reading.close()
     return proved
+
+
+async def _on_daemon(work: Callable[[], _Done]) -> _Done:
+    """Wait for work on a thread that an interrupt leaves behind; `to_thread` would wait for its end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[_Done] = loop.create_future()
+
+    def settle(found: _Done | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("_Done", found))
+
+    def run() -> None:
+        found, error = None, None
+        try:
+            found = work()
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is waited for
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(settle, found, error)
+
+    threading.Thread(target=run, name="exai-prove", daemon=True).start()
+    return await done
 
 
 async def _show(reading: Reading) -> None:
@@ -188,13 +255,13 @@ class Live:
         return f"{mark}{line_of(entry)}{' (unchanged: waiting)' if said == before else ''}"
 
 
-def _text(proved: Proved, out: Path) -> str:
-    proof = proved.proof
+def _text(proved: Proved, out: Path | None, *, alone: bool) -> str:
+    proof, call = proved.proof, proved.tool_call_id
+    after = f"exai ledger show {call}, or /console/calls/{call} once `exai serve` runs"
     lines = [_banner()] if proof.simulated else []
     lines += [f"{SIMULATED if proof.simulated else ''}{proof.word} ({proof.code})", _plain(proof.sentence), ""]
-    spent = "an unknown amount" if proof.spent is None else f"{proof.spent} {proof.unit or ''}".strip()
     calls = "1 call" if proof.calls == 1 else f"{proof.calls} calls"
-    lines.append(f"Ours:   {calls} of {proof.model} with {proof.wallet}, {spent}")
+    lines.append(f"Ours:   {calls} of {proof.model} with {proof.wallet}, {ours(proof)}")
     for reading in (proof.opening, proof.closing):
         if reading is not None:
             lines.append(f"Theirs: {line_of(reading)}")
@@ -204,7 +271,8 @@ def _text(proved: Proved, out: Path) -> str:
         cost = attempt["cost"]
         amount = "" if cost["amount"] is None else f", {cost['amount']} {cost['currency']}"
         lines.append(f"Attempt {attempt['attempt_id']}: {attempt['outcome'].replace('_', ' ')}{amount}; {ids}")
-    lines += [f"Receipt: {proved.receipt['url']}", f"Bundle:  {out}"]
+    lines.append(f"Receipt: {after if alone else proved.receipt['url']}")
+    lines += [] if out is None else [f"Bundle:  {out}"]
     return "\n".join(lines) + "\n"
 
 

@@ -50,6 +50,7 @@ class ReadingEntry(Entry, frozen=True, kw_only=True, tag="reading"):
         tells: what else it said of the account: limits, tier. No ids, no names.
         message: the provider's error, redacted; empty if it was read.
         date: the answer's `Date` header.
+        fingerprint: first 8 hex of the SHA-256 of the key that asked: under one name another account's may come.
     """
 
     provider: str
@@ -67,6 +68,7 @@ class ReadingEntry(Entry, frozen=True, kw_only=True, tag="reading"):
     provider_code: str | None = None
     provider_ids: dict[str, str]
     date: str | None = None
+    fingerprint: str | None = None
     simulated: bool
 
 
@@ -106,12 +108,16 @@ class WindowSums(msgspec.Struct, frozen=True, kw_only=True):
         moved: by how much the provider's counter says it was consumed; None where that cannot be told.
         added: what was paid in or given meanwhile, as far as it can be told; None if nothing was.
         surely: cost of attempts that began and were billed inside.
-        straddling: the most that attempts at its edges may have added.
+        straddling: the most that metered attempts may have added at its edges, at a change of rates, or if their
+            books are not final.
         in_doubt: the most that attempts in doubt, open or unpriced may have added, as far as that has a bound.
         unbounded: whether that of one of them has none.
+        disputed: the most that attempts may have added that had been judged MISMATCH; None where it has no bound.
         tolerance: what the counter's steps may hide.
         attempts: how many attempts `surely` adds up.
         classes: what both sides counted.
+        contradicted: whether the provider's own counts of tokens disagreed with its answers here, or did before
+            and cannot be compared any more.
     """
 
     unit: str
@@ -126,6 +132,8 @@ class WindowSums(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     classes: tuple[TokenClass, ...] = ()
     unbounded: bool = False
+    disputed: str | None = "0"
+    contradicted: bool = False
 
 
 class VerdictEntry(Entry, frozen=True, kw_only=True, tag="verdict"):

@@ -16,14 +16,11 @@ from service.core.judged import NOTHING, Judged
 from service.core.money import pico
 from service.core.plausible import plausible
 from service.core.record import Attempt
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.timely import untimely
 from service.core.usage import Usage
+from service.core.verdict import UNDECIDED, own_code
 from service.core.words import CheckState, CostStatus, ResolutionSource, VerdictWord, VerificationOutcome
 
-SIGNED_WITHIN_S = 600
-"""How far from its attempt a signature's time may lie: clocks differ, but an older one was given to another."""
-_NS_PER_MS = 1_000_000
-_TIMESTAMP_DIGITS_MAX = 14  # of milliseconds: the year 5138
 _ID_NAMES_MAX = 4
 _FINGERPRINT_CHARS = 16
 
@@ -55,24 +52,8 @@ def checks(attempt: Attempt, judged: Judged = NOTHING) -> tuple[Check, ...]:
         _check("metered", _metered(attempt)),
         _check("plausible", (likely.state, likely.evidence)),
         _check("priced", _priced(attempt)),
-        _check("settled", _settled(attempt, judged.window)),
+        _check("settled", _settled(attempt, judged)),
     )
-
-
-def is_timely(attempt: Attempt) -> bool:
-    """Tell whether a settlement's signature bears the attempt's own time; without a signature nothing is untimely.
-
-    The provider keeps no nonces, so a replayed signature verifies; only its time gives it away (source:
-    platform.kimi.com, request signature).
-    """
-    end = attempt.end
-    if not isinstance(end, SettlementEntry) or end.signature is None:
-        return True
-    signed_ns = _signed_ns(end.signature)
-    if signed_ns is None:
-        return False
-    slack_ns = SIGNED_WITHIN_S * NS_PER_S
-    return utc_ns(attempt.intent.at) - slack_ns <= signed_ns <= utc_ns(end.at) + slack_ns
 
 
 def _check(name: CheckName, found: Found) -> Check:
@@ -115,8 +96,8 @@ def _answered(attempt: Attempt, judged: Judged) -> Found:
             return CheckState.NOT_YET, "The attempt is still under way."
         case UnsentEntry():
             return CheckState.NOT_NEEDED, "Nobody was asked."
-        case SettlementEntry(signature=Signature() as signature):
-            return _signed(attempt, signature, judged.verification)
+        case SettlementEntry(signature=Signature()):
+            return _signed(attempt, judged.verification)
         case SettlementEntry() if attempt.intent.nonce is not None:
             return CheckState.NOT_AVAILABLE, f"{_ids(attempt)} The answer came without the provider's signature."
         case _:
@@ -124,20 +105,19 @@ def _answered(attempt: Attempt, judged: Judged) -> Found:
 
 
 def _contradicted(attempt: Attempt, own: VerdictEntry | None) -> str | None:
-    """Say what speaks against the provider's having answered this request: a finding on it, or another model."""
+    """Say what speaks against the provider's having answered this request: a finding, a false time, a model."""
     if own is not None and own.word is VerdictWord.MISMATCH:
         return own.sentence
+    late = untimely(attempt)
+    if late is not None:
+        return late
     end = attempt.end
     if isinstance(end, SettlementEntry) and end.model_reported is not None and not end.model_known:
         return f"The answer names model {end.model_reported}; we asked for {attempt.intent.model}."
     return None
 
 
-def _signed(attempt: Attempt, signature: Signature, verification: VerificationEntry | None) -> Found:
-    if not is_timely(attempt):
-        signed_ns = _signed_ns(signature)
-        when = "bears no time" if signed_ns is None else f"is of {utc_text(signed_ns)}"
-        return CheckState.FAIL, f"The signature {when}; the request was sent at {attempt.intent.at}."
+def _signed(attempt: Attempt, verification: VerificationEntry | None) -> Found:
     if verification is None:
         return CheckState.NOT_YET, f"{_ids(attempt)} Whether the signature is its own has not been asked yet."
     match verification.outcome:
@@ -149,14 +129,6 @@ def _signed(attempt: Attempt, signature: Signature, verification: VerificationEn
         case _:
             status = "no answer" if verification.status is None else f"HTTP {verification.status}"
             return CheckState.NOT_AVAILABLE, f"{_ids(attempt)} It could not say whether it signed it ({status})."
-
-
-def _signed_ns(signature: Signature) -> int | None:
-    """Read a signature's time, milliseconds since 1970; None if it is none."""
-    text = signature.timestamp
-    if not (text.isascii() and text.isdigit() and len(text) <= _TIMESTAMP_DIGITS_MAX):
-        return None
-    return int(text) * _NS_PER_MS
 
 
 def _ids(attempt: Attempt) -> str:
@@ -189,7 +161,8 @@ def _counted(usage: Usage) -> str:
 def _priced(attempt: Attempt) -> Found:
     said, model = attempt.resolution, attempt.intent.model
     if said is not None and said.amount is not None:
-        return CheckState.NOT_AVAILABLE, f"{said.amount} {said.currency} was stated, not worked out from usage."
+        how = "is what the counter leaves" if said.source is ResolutionSource.READINGS else "was stated"
+        return CheckState.NOT_AVAILABLE, f"{said.amount} {said.currency} {how}, not worked out from usage."
     match attempt.end:
         case None:
             return CheckState.NOT_YET, "The attempt is still under way."
@@ -227,31 +200,36 @@ def _line(rates: Rates, usage: Usage) -> str:
     return f"{line}{fee},"
 
 
-def _settled(attempt: Attempt, window: VerdictEntry | None) -> Found:
+def _settled(attempt: Attempt, judged: Judged) -> Found:
     said = attempt.resolution
     if said is not None:
-        by_books = said.source is ResolutionSource.READINGS
-        return (CheckState.PASS if by_books else CheckState.NOT_AVAILABLE), f"Resolved by {said.by}: {said.why}"
+        return CheckState.NOT_AVAILABLE, f"Resolved by {said.by}: {said.why}"
     match attempt.end:
         case UnsentEntry() | RefusalEntry():
             return CheckState.NOT_NEEDED, "Nothing was metered, so no counter should have moved."
         case SettlementEntry(cost=Cost(status=CostStatus.FREE)):
             return CheckState.NOT_NEEDED, "It costs nothing, so no counter should have moved."
-        case SettlementEntry() if window is not None:
-            return _by_window(attempt, window)
+        case SettlementEntry() if judged.window is not None:
+            return _by_window(attempt, judged.window, speaks=judged.own is None)
         case SettlementEntry():
-            return CheckState.NOT_YET, "No window between two readings decides it yet."
+            return CheckState.NOT_YET, "No window between two readings decides it."
         case _:
             return CheckState.NOT_YET, "What it cost is not known, so no window can settle it yet."
 
 
-def _by_window(attempt: Attempt, window: VerdictEntry) -> Found:
-    """Say what the window's verdict says; a provider's counter that a stranger shows proves nothing."""
+def _by_window(attempt: Attempt, window: VerdictEntry, *, speaks: bool) -> Found:
+    """Say what the window's verdict says; a provider's counter that a stranger shows proves nothing.
+
+    A shortage is the attempt's only if the window's verdict is: where the record or a finding says otherwise of
+    it, others in the window may be what is short.
+    """
     if window.word is VerdictWord.MISMATCH:
-        return CheckState.FAIL, window.sentence
+        is_its_own = speaks and own_code(attempt) == UNDECIDED
+        return (CheckState.FAIL if is_its_own else CheckState.NOT_AVAILABLE), window.sentence
     if window.word is VerdictWord.PROVEN:
-        if attempt.intent.own_host is False and not attempt.simulated:
-            return CheckState.NOT_AVAILABLE, f"{window.sentence} A host that is not the provider's own said so."
+        if not attempt.simulated and attempt.intent.own_host is not True:
+            said = "A host that is not known to be the provider's own said so."
+            return CheckState.NOT_AVAILABLE, f"{window.sentence} {said}"
         return CheckState.PASS, window.sentence
     if window.due_at is None:
         return CheckState.NOT_AVAILABLE, window.sentence

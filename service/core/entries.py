@@ -272,6 +272,7 @@ class ResolutionEntry(Entry, frozen=True, kw_only=True, tag="resolution"):
         currency, amount: what it cost, as an exact decimal; both None when it was written off.
         tokens: what it consumed in all, if that is known.
         by: who said so.
+        tolerance: how far from `amount` it may lie, as an exact decimal; None where a person stated it.
     """
 
     tool_call_id: str
@@ -283,6 +284,7 @@ class ResolutionEntry(Entry, frozen=True, kw_only=True, tag="resolution"):
     source: ResolutionSource
     by: str
     why: str
+    tolerance: str | None = None
 
 
 class BudgetEntry(Entry, frozen=True, kw_only=True, tag="budget"):

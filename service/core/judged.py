@@ -14,7 +14,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         own: the verdict on this very attempt; None if there is none.
         window: of the verdicts of windows that decide it, the one that holds: the newest, but one that is PROVEN
-            stays whatever comes later.
+            stays whatever comes later, and one that is MISMATCH is not covered by one that is UNVERIFIED.
         history: all of them, own and windows', oldest first.
         verification: what the provider last said of its signature.
     """

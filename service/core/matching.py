@@ -29,6 +29,7 @@ class Status(StrEnum):
 
     MATCHED = "matched"
     DIFFERS = "amount_differs"
+    TOKENS_DIFFER = "tokens_differ"
     AMBIGUOUS = "ambiguous"
     MISSING_THERE = "missing_there"
     MISSING_HERE = "missing_here"
@@ -65,12 +66,14 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         by: `request_id` or `time_and_tokens`; None where they are no pair.
+        tokens: the counts that differ, each said with both numbers.
     """
 
     status: Status
     ours: Ours | None
     row: StatementRow | None
     by: str | None = None
+    tokens: tuple[str, ...] = ()
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +100,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 _FIELDS: dict[Status, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Status.MATCHED: (("matched_ours",), ("matched_theirs",)),
     Status.DIFFERS: (("matched_ours",), ("matched_theirs",)),
+    Status.TOKENS_DIFFER: (("matched_ours",), ("matched_theirs",)),
     Status.AMBIGUOUS: (("ambiguous_ours",), ("ambiguous_theirs",)),
     Status.MISSING_THERE: (("missing_there",), ()),
     Status.MISSING_HERE: ((), ("missing_here",)),
@@ -119,7 +123,7 @@ def matched(
         tolerance_ns: how far a row's time may lie outside its attempt.
         input_includes_cached: whether the statement's input tokens count the cached ones.
     """
-    found, left, open_rows = _by_id(ours, rows)
+    found, left, open_rows = _by_id(ours, rows, input_includes_cached=input_includes_cached)
     near, tied_ours, tied_rows = _by_time(
         left, open_rows, tolerance_ns, input_includes_cached=input_includes_cached
     )
@@ -212,7 +216,7 @@ def _billed(attempt: Attempt, settled: SettlementEntry | None) -> tuple[str | No
 
 
 def _by_id(
-    ours: Sequence[Ours], rows: Sequence[StatementRow]
+    ours: Sequence[Ours], rows: Sequence[StatementRow], *, input_includes_cached: bool
 ) -> tuple[list[Pair], list[Ours], list[StatementRow]]:
     """Match what bears one id; give what is left of both sides."""
     by_id: dict[str, list[Ours]] = {}
@@ -226,7 +230,9 @@ def _by_id(
         bearers = [one for one in by_id.get(row.request_id or "", ()) if id(one) not in taken]
         if len(bearers) == 1:
             taken.add(id(bearers[0]))
-            found.append(_pair(bearers[0], row, "request_id"))
+            counts = _counts(bearers[0], row, input_includes_cached=input_includes_cached)
+            tokens = tuple(f"{name}: ours {mine}, theirs {its}" for name, mine, its in counts if mine != its)
+            found.append(_pair(bearers[0], row, "request_id", tokens))
         else:
             open_rows.append(row)
     return found, [one for one in ours if id(one) not in taken], open_rows
@@ -298,16 +304,23 @@ class _Candidates:
 
     def _is_like(self, one: Ours, row: StatementRow) -> bool:
         """Say whether everything that both sides state of a request is equal, some tokens at least."""
-        uncached, cached = one.uncached_input_tokens or 0, one.cached_input_tokens or 0
-        both = (
-            (row.input_tokens, uncached + (cached if self._input_includes_cached else 0)),
-            (row.cached_input_tokens, cached),
-            (row.output_tokens, one.output_tokens),
-        )
-        stated = [(theirs, mine) for theirs, mine in both if theirs is not None]
         if row.model is not None and row.model.casefold() not in {model.casefold() for model in one.models}:
             return False
-        return bool(stated) and all(theirs == mine for theirs, mine in stated)
+        counts = _counts(one, row, input_includes_cached=self._input_includes_cached)
+        return bool(counts) and all(mine == theirs for _, mine, theirs in counts)
+
+
+def _counts(one: Ours, row: StatementRow, *, input_includes_cached: bool) -> list[tuple[str, int, int]]:
+    """Give (name, ours, theirs) of each count of tokens that both sides state."""
+    uncached, cached = one.uncached_input_tokens or 0, one.cached_input_tokens or 0
+    if one.output_tokens is None:
+        return []  # nobody metered it here
+    both = (
+        ("input_tokens", uncached + (cached if input_includes_cached else 0), row.input_tokens),
+        ("cached_input_tokens", cached, row.cached_input_tokens),
+        ("output_tokens", one.output_tokens, row.output_tokens),
+    )
+    return [(name, mine, theirs) for name, mine, theirs in both if theirs is not None]
 
 
 def _equal(near: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -324,15 +337,15 @@ def _distance_ns(one: Ours, at_ns: int) -> int:
     return max(0, one.began_ns - at_ns, at_ns - one.ended_ns)
 
 
-def _pair(one: Ours, row: StatementRow, by: str) -> Pair:
+def _pair(one: Ours, row: StatementRow, by: str, tokens: tuple[str, ...] = ()) -> Pair:
     """Compare the amounts of a pair; a statement rounds, so what is below its last digit is equal."""
-    status = Status.MATCHED
+    status = Status.TOKENS_DIFFER if tokens else Status.MATCHED
     if row.amount_pico is not None:
         difference = difference_pico(Pair(status=status, ours=one, row=row))
         is_other = one.currency not in (None, row.currency)
         if is_other or (difference is not None and abs(difference) >= max(1, row.step_pico)):
             status = Status.DIFFERS
-    return Pair(status=status, ours=one, row=row, by=by)
+    return Pair(status=status, ours=one, row=row, by=by, tokens=tokens)
 
 
 def _order(pair: Pair) -> tuple[int, str]:

@@ -19,6 +19,9 @@ PAYMENT_MIN: int = PICO_PER_UNIT
 PAYMENT_STEP: int = PICO_PER_UNIT // 100
 """What is paid in or given comes in whole cents and is one unit of the currency at least: our judgement, stated
 nowhere. So a balance that fell short by another amount was not topped up unseen."""
+FIGURES_PICO_MAX: int = 10**17 * PICO_PER_UNIT
+"""What all numbers of one reading may add up to, signs aside: no account holds as much, and every sum or
+difference of two readings is an amount still. One that holds more, or a text that is none, is read by nobody."""
 _CONSUMED = frozenset({"spent", "available", "voucher", "cash", *QUOTAS})
 
 
@@ -74,14 +77,21 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
         return self.closing - self.opening
 
 
-def movements(opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ...]) -> tuple[Movement, ...]:
+def movements(
+    opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ...], *, unseen: bool = False
+) -> tuple[Movement, ...]:
     """Compare the readings of a wallet's counters at two times; one movement for each unit that can be told.
 
     Only figures of one name, unit and `since` are compared: a counter that began anew tells nothing, and one that
     runs backwards tells as little.
+
+    Args:
+        opening: at the first time.
+        closing: at the second one.
+        unseen: whether packages may stand before the money that nobody could read.
     """
     numbers = compared(opening, closing)
-    elsewhere = any(_left(readings) for readings in (opening, closing))
+    elsewhere = unseen or any(_left(readings) for readings in (opening, closing)) or _relisted(opening, closing)
     found = (_money(numbers, elsewhere=elsewhere), _quota(numbers), _packages(opening, closing))
     return tuple(movement for movement in found if movement is not None)
 
@@ -122,13 +132,24 @@ def compared(opening: Sequence[ReadingEntry], closing: Sequence[ReadingEntry]) -
 
 
 def tells(reading: ReadingEntry) -> bool:
-    """Whether a reading holds a number that consumption moves."""
-    return any(figure.name in _CONSUMED or figure.unit == PERCENT for figure in reading.figures)
+    """Whether a reading holds a number that consumption moves, and none that is out of all bounds."""
+    return sound(reading.figures) and any(
+        figure.name in _CONSUMED or figure.unit == PERCENT for figure in reading.figures
+    )
 
 
 def read(readings: Iterable[ReadingEntry]) -> tuple[ReadingEntry, ...]:
-    """Keep those that were read."""
-    return tuple(reading for reading in readings if reading.outcome is ReadingOutcome.READ)
+    """Keep those that were read, and whose every number is one: a committed entry may be a stranger's."""
+    return tuple(one for one in readings if one.outcome is ReadingOutcome.READ and sound(one.figures))
+
+
+def sound(figures: Iterable[Figure]) -> bool:
+    """Whether every text of a number is an amount, and together they are within FIGURES_PICO_MAX."""
+    texts = [text for each in figures for text in (each.amount, each.resolution, each.cap) if text is not None]
+    try:
+        return sum(abs(pico(text)) for text in texts) < FIGURES_PICO_MAX
+    except ValueError:
+        return False
 
 
 def _figures(readings: Iterable[ReadingEntry]) -> dict[tuple[str, str, str, str | None], list[Figure]]:
@@ -154,7 +175,8 @@ def _money(numbers: dict[str, Both], *, elsewhere: bool) -> Movement | None:
 def _balance(numbers: dict[str, Both], *, elsewhere: bool) -> Movement | None:
     """Tell consumption from a balance, which payments move, too.
 
-    Vouchers are drawn before cash. `available` leaves debts out, so where both parts are stated they count.
+    Vouchers are drawn before cash. `available` leaves debts out, so where both parts are stated they count. Where
+    not one number moved, nothing was paid in: a payment would have to be what was drawn, to the last step.
     """
     available, voucher, cash = (numbers.get(name) for name in ("available", "voucher", "cash"))
     if voucher is not None and cash is not None:
@@ -173,7 +195,8 @@ def _balance(numbers: dict[str, Both], *, elsewhere: bool) -> Movement | None:
         least, most = max(0, -available.rise), None if added else -available.rise
     else:
         return None
-    return _moved(total, least, most, added=added or None, elsewhere=elsewhere, payable=True)
+    moved = any(one is not None and one.rise for one in (available, voucher, cash))
+    return _moved(total, least, most, added=added or None, elsewhere=elsewhere, payable=moved)
 
 
 def _drawn(voucher: Both, cash: Both) -> tuple[int, int | None]:
@@ -213,6 +236,15 @@ def _packages(opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ..
 
 def _of_packages(readings: Iterable[ReadingEntry]) -> list[Figure]:
     return [figure for reading in readings for figure in reading.figures if figure.name == PACKAGE]
+
+
+def _relisted(opening: Iterable[ReadingEntry], closing: Iterable[ReadingEntry]) -> bool:
+    """Whether packages came or went: one that was bought and used up meanwhile is nothing at both ends."""
+    before, after = (
+        [(one.tells, one.figures[0].cap) for one in read(readings) if _of_packages((one,))]
+        for readings in (opening, closing)
+    )
+    return bool(before and after) and before != after
 
 
 def _left(readings: Iterable[ReadingEntry]) -> bool:

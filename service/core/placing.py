@@ -6,6 +6,8 @@ outside|                            at the edge: ...                 |outside
 """
 
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -17,6 +19,8 @@ FINAL_AT_NS = 7 * 3600 * NS_PER_S
 """The hour of the next day at which a day's bill is final (source: Kimi help centre, balance and usage)."""
 FINAL_ZONES_NS = (0, 8 * 3600 * NS_PER_S)
 """The zone of that hour is not stated: it may be UTC or the provider's own, UTC+8; the later one counts."""
+CLOCKS_APART_S_MAX = 300
+"""How far this machine's clock may be from the provider's where it is said that books are final."""
 
 
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,14 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
         return max(days) + DAY_NS + FINAL_AT_NS
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
+class Aside(StrEnum):
+    """Why a metered attempt is not counted on: it may have been billed anything up to its cost."""
+
+    NOT_FINAL = "its books are not final"
+    DISPUTED = "a window was judged MISMATCH for it"
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt as a window sees it. Amounts are whole pico-units of the window's unit.
 
     Attributes:
@@ -54,6 +65,10 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         floor: the least that it cost if it was billed at all; of attempts in doubt.
         settled: whether the provider metered it.
         classes: tokens by class name, as metered; empty where it was not.
+        aside: why it is not counted on although it was metered; it is not `settled` then.
+        proven_at: index of the reading that closed the first window that was PROVEN with it: its bill came before.
+        owing: whether a window that holds it came short: its bill may be yet to come.
+        contradicted: whether the provider's own counts disagreed in a window that holds it.
     """
 
     attempt_id: str
@@ -66,6 +81,10 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     floor: int = 0
     settled: bool
     classes: dict[str, int] = {}
+    aside: Aside | None = None
+    proven_at: int | None = None
+    owing: bool = False
+    contradicted: bool = False
 
     @property
     def certain(self) -> bool:
@@ -75,7 +94,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_doubt(self) -> bool:
         """Whether it ended, and nobody has said what it cost."""
-        return not self.settled and self.least != self.most and self.ended_at is not None
+        unknown = not self.settled and self.aside is None and self.least != self.most
+        return unknown and self.ended_at is not None
 
     @property
     def billable(self) -> bool:
@@ -83,11 +103,22 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
         return self.most != 0
 
 
+def put_aside(piece: Piece, why: Aside, *, bounded: bool = True) -> Piece:
+    """Let a metered attempt count for anything between nothing and its cost, or without a bound."""
+    most = piece.most if bounded else None
+    return msgspec.structs.replace(piece, least=0, most=most, settled=False, classes={}, aside=why)
+
+
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
     """The readings of one counter at both ends of a window."""
 
     opening: ReadingEntry
     closing: ReadingEntry
+
+    @property
+    def clocks_agree(self) -> bool:
+        """Whether the answers' own dates are those of this machine, where they bear one."""
+        return all(_is_dated(one) for one in (self.opening, self.closing))
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +135,11 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     late: tuple[Piece, ...] = ()
 
     @property
+    def disputed(self) -> bool:
+        """Whether attempts may have been billed here of which it is in dispute what they were billed."""
+        return any(piece.aside is Aside.DISPUTED for piece in (*self.inside, *self.edge))
+
+    @property
     def doubts(self) -> tuple[Piece, ...]:
         """Those inside that are in doubt."""
         return tuple(piece for piece in self.inside if piece.in_doubt)
@@ -112,7 +148,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 def place(pieces: Sequence[Piece], edges: Edges, settling: Settling) -> Placed:
     """Sort attempts by where they lie; those that cannot have been billed inside are left out.
 
-    Begin is told by the log's order, which no clock can move; the lag can only be told by the clock.
+    Begin is told by the log's order, which no clock can move; the lag can only be told by the clock. Where both
+    contradict each other (a clock was set back) an attempt may be billed inside or not.
     """
     opened_ns, asked_ns = utc_ns(edges.opening.asked_at), utc_ns(edges.closing.asked_at)
     closed_ns = utc_ns(edges.closing.at)
@@ -122,14 +159,33 @@ def place(pieces: Sequence[Piece], edges: Edges, settling: Settling) -> Placed:
     for piece in pieces:
         ended_ns = None if piece.ended_at is None else utc_ns(piece.ended_at)
         shown_ns = None if ended_ns is None else ended_ns + settling.usual_ns
-        if piece.intent_index > edges.closing.index or utc_ns(piece.began_at) > closed_ns:
+        if piece.intent_index > edges.closing.index:
+            continue
+        if piece.intent_index > edges.opening.index and not opened_ns <= utc_ns(piece.began_at) <= closed_ns:
+            edge.append(piece)
             continue
         if ended_ns is not None and shown_ns is not None and shown_ns <= opened_ns:
-            late += [piece] if settling.final_ns(ended_ns) > opened_ns else []
+            late += [piece] if _owes(piece, edges) and settling.final_ns(ended_ns) > opened_ns else []
             continue
         surely = piece.intent_index > edges.opening.index and shown_ns is not None and shown_ns <= asked_ns
         (inside if surely else edge).append(piece)
     return Placed(inside=tuple(inside), edge=tuple(edge), late=tuple(late))
+
+
+def _is_dated(reading: ReadingEntry) -> bool:
+    try:
+        dated_ns = (
+            None if reading.date is None else int(parsedate_to_datetime(reading.date).timestamp()) * NS_PER_S
+        )
+    except (ValueError, OverflowError):
+        return True  # no date that can be read says as much as none
+    apart_ns = CLOCKS_APART_S_MAX * NS_PER_S
+    return dated_ns is None or utc_ns(reading.asked_at) - apart_ns <= dated_ns <= utc_ns(reading.at) + apart_ns
+
+
+def _owes(piece: Piece, edges: Edges) -> bool:
+    """Whether nobody saw the bill of an attempt before the window begins."""
+    return piece.proven_at is None or piece.proven_at > edges.opening.index
 
 
 def final_ns(pieces: Sequence[Piece], settling: Settling) -> int | None:

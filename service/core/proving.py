@@ -48,8 +48,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         unit: of amounts: ISO 4217 code or `credits`.
         tool_call_id: the call that made them; its receipt holds each one.
         calls: how many attempts were made.
-        spent: what their settlements come to, an exact decimal; None if no price is known.
-        opening, closing: the readings at both ends; None where none could be had.
+        spent: what their settlements come to, or what the plan counts for them, an exact decimal; None if that of
+            one is not known: it is in doubt, or has no price.
+        at_most: what they may have been billed at most where `spent` is None; None if that has no bound.
+        opening, closing: the readings before and after the calls; None where none could be had.
         verdict: on the window between them; None if none could be reached.
         word, code, sentence: the verdict in short, also where there is no window.
     """
@@ -62,9 +64,20 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None
     calls: int
     spent: str | None
+    at_most: str | None = None
     opening: ReadingEntry | None
     closing: ReadingEntry | None
     verdict: VerdictEntry | None
     word: VerdictWord
     code: str
     sentence: str
+
+
+def ours(proof: Proof) -> str:
+    """Say what a proof's calls came to by our own account; what is not known is never said as zero."""
+    unit = proof.unit or ""
+    if proof.spent is not None:
+        return f"{proof.spent} {unit}".strip()
+    if proof.at_most is None:
+        return "an unknown amount"
+    return f"an unknown amount: at most {proof.at_most} {unit} may have been billed"

@@ -313,7 +313,7 @@ def _cost(attempt: Attempt) -> ReceiptCost:
         return ReceiptCost(
             amount=said.amount,
             currency=said.currency,
-            status=CostStatus.STATED,
+            status=stated_status(said.source),
             price_version=attempt.intent.price_version,
         )
     match attempt.end:
@@ -327,6 +327,11 @@ def _cost(attempt: Attempt) -> ReceiptCost:
             )
         case _:
             return ReceiptCost(amount=None, currency=None, status=None, price_version=attempt.intent.price_version)
+
+
+def stated_status(source: ResolutionSource) -> CostStatus:
+    """Say by what an amount is known that resolved an attempt in doubt."""
+    return CostStatus.RECONCILED if source is ResolutionSource.READINGS else CostStatus.STATED
 
 
 def _signature(settled: SettlementEntry | None, verification: VerificationEntry | None) -> ReceiptSignature | None:

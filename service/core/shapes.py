@@ -156,10 +156,12 @@ class Counters(Protocol):
     Attributes:
         names: of every counter that there is, in the order of asking.
         settling_s: how long it usually takes until a call shows in them.
+        packages: the name of the one that tells packages, which pay before money does; None if there are none.
     """
 
     names: tuple[str, ...]
     settling_s: float
+    packages: str | None
 
     def inquiries(self, *, plan: str | None, at_ns: int) -> tuple[Inquiry, ...]:
         """Write what can be asked of a wallet, by its plan, now."""
@@ -202,9 +204,8 @@ class Provider(Protocol):
         name: as users, labels and entries name it.
         title: as people write it.
         key_variables: environment variables that may hold the key, in order.
-        base_url_variable: environment variable of the base URL.
-        base_url: the default one.
-        default_model: asked when nobody names a model.
+        base_url, base_url_variable: the default one, and the environment variable that may name another.
+        default_model: asked when nobody names a model, and money pays.
         kept_headers: lower-case names of response headers that are evidence and hold no secret.
         hosts: lower-case names of the provider's own hosts.
         counters: its own books.
@@ -222,6 +223,12 @@ class Provider(Protocol):
 
     def plan(self, path: str) -> str | None:
         """Name the plan that a base URL's path belongs to; None where every call is paid by its tokens."""
+
+    def paths(self, host: str) -> tuple[str, ...]:
+        """Give the paths of base URLs at which a host (lower-case, without port) takes requests."""
+
+    def model_for(self, plan: str | None) -> str:
+        """Name the model to ask when nobody names one: of a plan one that it rates, if any is known to be."""
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose price rows hold for a base URL's host; a simulator bills as the host it plays.
@@ -301,6 +308,7 @@ class Prover(Protocol):
 
         Raises:
             InvalidArgumentsError: there is no such wallet.
+            MayNotSeeError: the caller may see its own calls alone.
         """
 
     async def prove(self, plan: ProofAsked, desk: Desk, *, on_text: Callable[[str], None] | None) -> Proof:
@@ -313,6 +321,9 @@ class Prover(Protocol):
 
         Raises:
             CallError: any of its family; every attempt made is in the ledger by then.
+
+        Returns:
+            What was found; to a caller who may see its own calls alone, of the proof's own window and no balance.
         """
 
     async def receipt(self, tool_call_id: str) -> dict[str, Any]:

@@ -5,26 +5,31 @@ confirms the charge. The verdict on a window of readings replaces only that, nev
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 
 from service.core.books import VerdictEntry
-from service.core.entries import DoubtEntry, RefusalEntry, ResolutionEntry, SettlementEntry, UnsentEntry
 from service.core.judged import NOTHING, UNJUDGED, Judged
-from service.core.money import pico
-from service.core.plausible import plausible
+from service.core.own import STILL_OPEN, UNDECIDED, metered, own
 from service.core.record import Attempt, ToolCall
-from service.core.words import (
-    CheckState,
-    CostStatus,
-    DoubtCause,
-    ResolutionSource,
-    ToolOutcome,
-    UnsentReason,
-    VerdictWord,
-    ZeroReason,
-)
+from service.core.words import ToolOutcome, VerdictWord, ZeroReason
+
+__all__ = [
+    "CODES",
+    "GRAVITY",
+    "PHANTOM",
+    "REPEATS",
+    "RULE",
+    "STILL_OPEN",
+    "UNDECIDED",
+    "ZERO",
+    "Verdict",
+    "attempt_verdict",
+    "code_of",
+    "own_code",
+    "verdict",
+    "word_of",
+]
 
 RULE = 2
 """The version of this rule: 1 knew no readings."""
@@ -42,7 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 ZERO: dict[ZeroReason, tuple[str, str]] = {
     ZeroReason.CACHED: ("N1", "Answered from the local cache; nothing was sent."),
     ZeroReason.BUDGET_STOP: ("N2", "Stopped by a budget before sending."),
-    ZeroReason.NO_MODEL_STEP: ("N7", "This tool works without a model; no provider was asked."),
+    ZeroReason.NO_MODEL_STEP: ("N7", "The tool asked no model, so no provider was asked."),
     ZeroReason.MODEL_STEP_DECLINED: ("N8", "The caller declined the model step; no provider was asked."),
     ZeroReason.NO_WALLET: ("N9", "No configured wallet serves this request; no provider was asked."),
     ZeroReason.INVALID_ARGUMENTS: ("N10", "The tool's arguments were refused before any provider was asked."),
@@ -54,36 +59,6 @@ ZERO: dict[ZeroReason, tuple[str, str]] = {
     ZeroReason.UNAVAILABLE: ("N13", "The service could not carry the call out; nothing was sent."),
 }
 
-TIMED_OUT = frozenset({DoubtCause.FIRST_BYTE_TIMEOUT, DoubtCause.IDLE_TIMEOUT, DoubtCause.TOTAL_TIMEOUT})
-_DOUBT: dict[DoubtCause, str] = {
-    DoubtCause.STREAM_CUT: "The stream ended early; no usage was received",
-    DoubtCause.CONNECTION_LOST: "The connection was lost after sending; no usage was received",
-    DoubtCause.FIRST_BYTE_TIMEOUT: "We timed out waiting for the answer to begin; no usage was received",
-    DoubtCause.IDLE_TIMEOUT: "The answer stalled until we timed out; no usage was received",
-    DoubtCause.TOTAL_TIMEOUT: "We timed out before the answer was complete; no usage was received",
-    DoubtCause.UNREADABLE_ANSWER: "The answer could not be read, so its usage is unknown",
-    DoubtCause.NO_USAGE: "The answer was complete but carried no usage",
-    DoubtCause.BODY_TOO_LARGE: "The answer grew beyond the limit and was cut off; no usage was received",
-    DoubtCause.CANCELLED: "The client cancelled after sending; no usage was received",
-    DoubtCause.STOPPING: "The service stopped after sending; no usage was received",
-    DoubtCause.SERVICE_FAILED: "This service failed after sending; no usage was read",
-    DoubtCause.CRASH: "The service died after the request may have been sent; no usage was received",
-}
-
-_UNSENT: dict[UnsentReason, str] = {
-    UnsentReason.NAME_NOT_RESOLVED: "The provider's host name could not be resolved",
-    UnsentReason.CONNECTION_REFUSED: "The provider could not be reached",
-    UnsentReason.CONNECT_TIMEOUT: "The provider could not be reached in time",
-    UnsentReason.TLS_FAILED: "No trustworthy TLS connection to the provider could be made",
-    UnsentReason.CANCELLED: "The client cancelled before anything was sent",
-    UnsentReason.STOPPING: "The service stopped before anything was sent",
-    UnsentReason.SERVICE_FAILED: "The service failed before anything was sent",
-}
-_METERED = "The provider answered and metered this call."
-_METERED_NOTHING = "The provider answered and says that it metered no tokens at all."
-_NO_WINDOW = "No window between two readings decides it yet, so"
-_NOT_CONFIRMED = "the charge itself is not confirmed."
-_NOTHING_NOT_CONFIRMED = "it is not confirmed that nothing was charged."
 _SIMULATED = "SIMULATED: "
 _PLAYED = "SIMULATED, says the answer itself; but it was asked for with a real key and counts as real."
 
@@ -91,13 +66,11 @@ _PLAYED = "SIMULATED, says the answer itself; but it was asked for with a real k
 # first; what is proven; of those that cost nothing, the one that was answered.
 GRAVITY = (
     *("M8", "M4", "M3", "M2", "M9", "M7", "M1"),
-    *("U6", "U5", "U7", "U9", "U11", "U10", "U14", "U4", "U1", "U3", "U2", "U15", "U13", "U8", "U12", "U16"),
+    *("U6", "U5", "U7", "U9", "U11", "U10", "U14", "U17", "U4", "U1"),
+    *("U3", "U2", "U15", "U13", "U8", "U12", "U16"),
     *("P1", "P2", "P3"),
     *("N4", "N14", "N3", "N6"),
 )
-STILL_OPEN = "U9"
-UNDECIDED = "U1"
-"""An attempt's own code that the verdict on a window replaces; it replaces no other."""
 PHANTOM = "M5"
 """A good answer of a tool that needs a model, and no attempt: an answer without a request."""
 REPEATS = frozenset({ZeroReason.CACHED, ZeroReason.IDEMPOTENT_REPLAY})
@@ -122,7 +95,7 @@ def word_of(code: str) -> VerdictWord:
 
 def own_code(attempt: Attempt) -> str:
     """Judge an attempt by its own record alone: the code that stands until a verdict entry decides it."""
-    return _own(attempt)[0]
+    return own(attempt)[0]
 
 
 def code_of(attempt: Attempt, judged: Judged = NOTHING) -> str:
@@ -191,9 +164,9 @@ def _found(attempt: Attempt, judged: Judged) -> tuple[str, str]:
     """Let the verdict on this very attempt speak; else the record; else, where that leaves it open, the window."""
     if judged.own is not None:
         return judged.own.code, judged.own.sentence.removeprefix(_SIMULATED)
-    code, sentence = _own(attempt)
+    code, sentence = own(attempt)
     if code == UNDECIDED and judged.window is not None:
-        return judged.window.code, f"{_metered(attempt)} {_of_window(judged.window)}"
+        return judged.window.code, f"{metered(attempt)} {_of_window(judged.window)}"
     return code, sentence
 
 
@@ -201,69 +174,3 @@ def _of_window(entry: VerdictEntry) -> str:
     """Say what was found of a window, and that it is one of the window's calls: a counter proves no single one."""
     sentence = entry.sentence.removeprefix(_SIMULATED)
     return sentence if entry.opened is None else f"{sentence} This call lies in that window."
-
-
-def _own(attempt: Attempt) -> tuple[str, str]:
-    if attempt.resolution is not None:
-        return _judge_resolution(attempt.resolution)
-    match attempt.end:
-        case SettlementEntry() as settlement:
-            return _judge_settlement(attempt, settlement)
-        case RefusalEntry() as refusal:
-            why = f"HTTP {refusal.status}, {refusal.reason.replace('_', ' ')}"
-            return "N3", f"This call cost nothing. The provider refused it ({why}); no usage was returned."
-        case UnsentEntry() as unsent:
-            return "N6", f"This call cost nothing. {_UNSENT[unsent.reason]}; the request never left."
-        case DoubtEntry() as doubt:
-            code = "U5" if doubt.cause in TIMED_OUT else "U6"
-            held = "The provider may have billed it; it is held at its worst case, not counted as spend."
-            return code, f"{_DOUBT[doubt.cause]}. {held}"
-        case _:
-            return STILL_OPEN, "An attempt is still under way."
-
-
-def _judge_resolution(said: ResolutionEntry) -> tuple[str, str]:
-    if said.amount is None:
-        return (
-            "U11",
-            "No usage was received. The attempt was written off: whether it was billed was not found out.",
-        )
-    cost = f"{said.amount} {said.currency}" if pico(said.amount) else "nothing"
-    if said.source is ResolutionSource.OPERATOR:
-        return "U10", f"No usage was received. That it cost {cost} was stated by hand; nothing here confirms it."
-    if pico(said.amount):
-        return "U16", f"No usage was received. The provider's counter leaves one possibility: it cost {cost}."
-    return (
-        "N14",
-        "This call cost nothing. No usage was received, and the provider's counter shows no charge for it.",
-    )
-
-
-def _judge_settlement(attempt: Attempt, settlement: SettlementEntry) -> tuple[str, str]:
-    asked, answered = attempt.intent.model, settlement.model_reported
-    if answered is not None and not settlement.model_known:
-        return "M3", f"The answer names model {answered}; we asked for {asked}."
-    looked = plausible(attempt)
-    if looked.state is CheckState.FAIL:
-        return "M1", looked.evidence
-    if settlement.cost.status is CostStatus.FREE:
-        return "N4", f"This call cost nothing: {asked} is priced at zero. The provider metered it all the same."
-    if attempt.intent.own_host is False and not attempt.simulated:
-        host = urlsplit(attempt.intent.endpoint).hostname
-        return "U14", (
-            f"The answer metered this call, but it came from {host}, which is not {attempt.intent.provider}'s own"
-            " host; whether the provider charged for it cannot be told."
-        )
-    if settlement.cost.status is CostStatus.UNKNOWN_PRICE:
-        return "U7", f"No price is known for model {asked} at the time of the request."
-    what = _NOT_CONFIRMED if _counted(settlement) else _NOTHING_NOT_CONFIRMED
-    return UNDECIDED, f"{_metered(attempt)} {_NO_WINDOW} {what}"
-
-
-def _metered(attempt: Attempt) -> str:
-    end = attempt.end
-    return _METERED if isinstance(end, SettlementEntry) and _counted(end) else _METERED_NOTHING
-
-
-def _counted(settlement: SettlementEntry) -> int:
-    return settlement.usage.input_tokens + settlement.usage.output_tokens

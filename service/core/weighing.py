@@ -3,15 +3,19 @@
 surely billed ≤ moved ≤ surely billed + straddling + in doubt, widened by what the counter's steps may hide
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from service.core.books import TokenClass, WindowSums
 from service.core.money import PICO_PER_UNIT, decimal_text
 from service.core.movement import PAYMENT_MIN, PAYMENT_STEP, Counted, Movement
-from service.core.placing import Piece, Placed
+from service.core.placing import Aside, Piece, Placed
 
 CLASSES = ("uncached_input", "cached_input", "cache_write", "output")
 """The classes of tokens that do not overlap."""
+AT_EDGES, NOT_FINAL, BETWEEN_RATES = "edges", "not final", "rates"
+"""Why metered attempts may have added to a movement, or not."""
 SHARE = 20
 """One part in so many of a movement may be uncertain at most, or one step of its counter."""
 
@@ -21,15 +25,19 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         surely: what attempts inside come to at least.
-        straddling: the most that attempts at the edges may have added that were metered and priced.
+        straddling: the most that metered and priced attempts may have added beside.
+        straddles: why they may have.
+        disputed: the most that attempts judged MISMATCH before may have added; None: no bound.
         in_doubt: the most that all others may have added, as far as it has a bound.
         unbounded: whether one of them has none.
         late: the most that attempts before the window may have added, if their bills came later than usual.
+        owed: of that, what attempts may have that an earlier window was short of.
         attempts: how many `surely` adds up.
         tolerance: two steps of the counter, and half a step of each attempt that it may have rounded.
         classes: tokens, ours and the provider's.
         same_tokens: whether the provider counted exactly our tokens; None where that cannot be compared.
         contradicted: whether it counted fewer than its own answers told, or others in as many requests.
+        disagreed: whether it did so before of attempts inside, and cannot be compared any more.
     """
 
     movement: Movement
@@ -41,13 +49,17 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     tolerance: int
     classes: tuple[TokenClass, ...]
+    straddles: tuple[str, ...] = ()
+    disputed: int | None = 0
+    owed: int = 0
     same_tokens: bool | None = None
     contradicted: bool = False
+    disagreed: bool = False
 
     @property
     def over(self) -> bool:
         """Whether the counter moved more than all of ours explain."""
-        return not self.unbounded and self.movement.least > self._upper
+        return self._bounded and self.movement.least > self._upper
 
     @property
     def short(self) -> bool:
@@ -62,7 +74,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_hide(self) -> bool:
         """Whether a payment into the wallet, unseen, would fit as well, bills later than usual included."""
-        if not self.movement.payable or self.unbounded:
+        if not self.movement.payable or not self._bounded:
             return self.movement.payable
         lacking = self.surely - self.tolerance - self.movement.least
         payment = -(-max(lacking, PAYMENT_MIN) // PAYMENT_STEP) * PAYMENT_STEP
@@ -70,8 +82,10 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sharp(self) -> bool:
-        """Whether all that is uncertain is small beside the movement."""
-        uncertain = self.straddling + self.in_doubt + self.tolerance
+        """Whether all that is uncertain is small beside the movement; nothing is proven around a dispute."""
+        if self.disputed != 0:
+            return False
+        uncertain = self.straddling + self.in_doubt + self.owed + self.tolerance
         return not self.coarse and not self.unbounded and SHARE * uncertain <= self._allowed
 
     @property
@@ -96,6 +110,8 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
             attempts=self.attempts,
             classes=self.classes,
             unbounded=self.unbounded,
+            disputed=None if self.disputed is None else decimal_text(self.disputed),
+            contradicted=self.contradicted or self.disagreed,
         )
 
     @property
@@ -103,8 +119,12 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.movement.least, SHARE * self.movement.resolution)
 
     @property
+    def _bounded(self) -> bool:
+        return not self.unbounded and self.disputed is not None
+
+    @property
     def _upper(self) -> int:
-        return self.surely + self.straddling + self.in_doubt + self.tolerance
+        return self.surely + self.straddling + self.in_doubt + (self.disputed or 0) + self.tolerance
 
 
 def weigh(movement: Movement, placed: Placed, not_billed: frozenset[str] = frozenset()) -> Weighed:
@@ -117,25 +137,44 @@ def weigh(movement: Movement, placed: Placed, not_billed: frozenset[str] = froze
     """
     inside = [piece for piece in placed.inside if piece.billable and piece.attempt_id not in not_billed]
     edge = [piece for piece in placed.edge if piece.billable]
-    spans = [None if piece.most is None else piece.most - _least(piece) for piece in inside]
-    spans += [piece.most for piece in edge if not _priced(piece)]
+    spans = [(piece, AT_EDGES if piece.aside is None else NOT_FINAL, piece.most) for piece in edge]
+    spans += [(piece, _why_inside(piece), _span(piece)) for piece in inside]
+    metered = [(why, span) for piece, why, span in spans if span and _metered(piece)]
+    others = [span for piece, _, span in spans if not _metered(piece) and piece.aside is not Aside.DISPUTED]
     rounded = len(inside) + len(edge)
     return Weighed(
         movement=movement,
         surely=sum(map(_least, inside)),
-        straddling=sum(piece.most or 0 for piece in edge if _priced(piece)),
-        in_doubt=sum(span for span in spans if span is not None),
-        unbounded=None in spans,
+        straddling=sum(span for _, span in metered),
+        straddles=tuple(dict.fromkeys(why for why, _ in metered)),
+        disputed=_disputed(inside + edge),
+        in_doubt=sum(span for span in others if span is not None),
+        unbounded=None in others,
         late=sum(piece.most or 0 for piece in placed.late),
+        owed=sum(piece.most or 0 for piece in placed.late if piece.owing),
         attempts=sum(_least(piece) > 0 for piece in inside),
         tolerance=2 * movement.resolution + (rounded * movement.resolution + 1) // 2,
         classes=beside(placed, None),
+        disagreed=any(piece.contradicted for piece in placed.inside),
     )
 
 
-def _priced(piece: Piece) -> bool:
+def _metered(piece: Piece) -> bool:
     """Whether it was metered, and what that costs has a bound."""
-    return piece.settled and piece.most is not None
+    return piece.most is not None and (piece.settled or piece.aside is Aside.NOT_FINAL)
+
+
+def _why_inside(piece: Piece) -> str:
+    return BETWEEN_RATES if piece.aside is None else NOT_FINAL
+
+
+def _span(piece: Piece) -> int | None:
+    return None if piece.most is None else piece.most - _least(piece)
+
+
+def _disputed(pieces: Sequence[Piece]) -> int | None:
+    found = [piece.most for piece in pieces if piece.aside is Aside.DISPUTED]
+    return None if None in found else sum(most for most in found if most is not None)
 
 
 def _least(piece: Piece) -> int:
@@ -175,7 +214,11 @@ def compare(weighed: Weighed, placed: Placed, theirs: Counted) -> Weighed:
     fewer = any(each.ours > (each.theirs or 0) for each in classes)
     as_many = theirs.requests == sum(piece.billable for piece in placed.inside)
     return msgspec.structs.replace(
-        weighed, same_tokens=same, contradicted=fewer or (as_many and not same), classes=beside(placed, theirs)
+        weighed,
+        same_tokens=same,
+        contradicted=fewer or (as_many and not same),
+        disagreed=False,
+        classes=beside(placed, theirs),
     )
 
 

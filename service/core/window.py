@@ -32,6 +32,7 @@ RULE = 1
 """The version of this rule; a later one may judge otherwise, in new entries."""
 _WORDS = {"P": VerdictWord.PROVEN, "U": VerdictWord.UNVERIFIED, "M": VerdictWord.MISMATCH}
 _PROVEN = {CREDITS: "P2", TOKENS: "P3"}
+_CLOCKS = "This machine's clock and the provider's disagree, so whether its books are final cannot be told."
 _SHARED = "Calls of other wallets of the same account are counted in."
 
 
@@ -43,15 +44,21 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         decided: ids of the attempts that lie surely inside and were settled.
         resolved: of the attempts in doubt inside, what each cost, in pico-units; only where exactly one assignment
             fits, and the provider's books are final.
+        disputed: whether it also holds attempts that were judged MISMATCH before.
     """
 
     verdict: VerdictEntry
     decided: frozenset[str]
     resolved: dict[str, int]
+    disputed: bool = False
 
 
 class Ends(msgspec.Struct, frozen=True, kw_only=True):
-    """A window: the readings at both ends, one of each counter that could be read, and whose they are."""
+    """A window: the readings at both ends, one of each counter that could be read, and whose they are.
+
+    Attributes:
+        unseen: whether packages that pay before money were not read at both ends, although they are offered.
+    """
 
     provider: str
     wallet: str
@@ -59,6 +66,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
     opening: tuple[ReadingEntry, ...]
     closing: tuple[ReadingEntry, ...]
     shared_with: tuple[str, ...] = ()
+    unseen: bool = False
 
 
 class _Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +93,7 @@ def judge(ends: Ends, pieces: Sequence[Piece], settling: Settling) -> Found | No
         pieces: every attempt of the wallet, and of those that share its account, that may touch the window.
         settling: how the provider's books follow.
     """
-    moved = {movement.unit: movement for movement in movements(ends.opening, ends.closing)}
+    moved = {movement.unit: movement for movement in movements(ends.opening, ends.closing, unseen=ends.unseen)}
     packages, credit = moved.pop(TOKENS, None), moved.pop(CREDITS, None)
     movement = next(iter(moved.values()), credit)
     found = None if movement is None else _Window(ends, movement, pieces, settling).found()
@@ -123,8 +131,10 @@ class _Window:
             sums,
             due_at=due_at,
             unbounded=said.weighed.unbounded,
+            straddles=said.weighed.straddles,
             coarse=said.weighed.coarse,
             by_tokens=said.weighed.contradicted and not said.weighed.short,
+            disagreed=said.weighed.disagreed and not said.weighed.short,
             after=after,
         )
         return _found(
@@ -137,22 +147,38 @@ class _Window:
         if weighed.over:
             return self._over()
         if weighed.short:
-            return _Said(code=self._short(final=due_ns is None), weighed=weighed, due_ns=due_ns)
+            return self._said(self._short(final=self._is_final(due_ns)), due_ns)
         if not any(piece.billable for piece in self.placed.inside):
             return None
+        return self._explained(due_ns)
+
+    def _explained(self, due_ns: int | None) -> _Said:
+        """Say what there is to say where neither more nor less moved than our calls come to."""
+        weighed = self.weighed
         if not weighed.exact:
             return _Said(code="U13", weighed=weighed)
+        if weighed.disagreed:
+            return self._said("U2" if due_ns else "U12", due_ns)
         if weighed.contradicted:
-            return _Said(code="U2" if due_ns else "M7", weighed=weighed, due_ns=due_ns)
+            return self._said("M7" if self._is_final(due_ns) else "U2", due_ns)
         return self._within()
+
+    def _is_final(self, due_ns: int | None) -> bool:
+        """Whether the books hold whatever they ever will, by a clock that can be trusted."""
+        return due_ns is None and self.edges.clocks_agree
+
+    def _said(self, code: str, due_ns: int | None) -> _Said:
+        """Say a reason that depends on whether the books are final, and why that is not known."""
+        unknown = due_ns is None and code in {"U2", "U3"} and not self.edges.clocks_agree
+        return _Said(code=code, weighed=self.weighed, due_ns=due_ns, after=_CLOCKS if unknown else "")
 
     def _over(self) -> _Said:
         due_ns = self._due_ns(self.placed.inside)
         if self.weighed.contradicted and due_ns is None:
-            return _Said(code="M7", weighed=self.weighed)
+            return self._said("M7" if self.edges.clocks_agree else "U3", None)
         if not self.weighed.same_tokens or not self.weighed.exact:
             return _Said(code="U3", weighed=self.weighed)
-        return _Said(code="U3" if due_ns else "M9", weighed=self.weighed, due_ns=due_ns)
+        return self._said("M9" if self._is_final(due_ns) else "U3", due_ns)
 
     def _short(self, *, final: bool) -> str:
         if self.movement.drawn_elsewhere or self.movement.unit == TOKENS:
@@ -163,7 +189,7 @@ class _Window:
 
     def _within(self) -> _Said:
         due_ns = self._due_ns(self.placed.inside) if self.placed.doubts else None
-        assigned = None if due_ns else self._assigned()
+        assigned = self._assigned() if self._is_final(due_ns) else None
         if assigned is None:
             return _Said(code=self._sharpness(self.weighed), weighed=self.weighed, due_ns=due_ns)
         not_billed = frozenset(name for name in assigned.amounts if name not in assigned.billed)
@@ -182,7 +208,7 @@ class _Window:
         """Look for the only assignment of the doubts; none while anything else may explain the movement."""
         doubts = self.placed.doubts
         others = any(not piece.certain and not piece.in_doubt for piece in self.placed.inside)
-        blurred = others or any(piece.billable for piece in self.placed.edge)
+        blurred = others or any(piece.billable for piece in (*self.placed.edge, *self.placed.late))
         if blurred or self.movement.drawn_elsewhere or self.weighed.may_hide:
             return None
         return assign(doubts, self.movement.least - self.weighed.surely, self.weighed.tolerance)
@@ -270,4 +296,4 @@ def _found(
         due_at=due_at,
         shared_with=ends.shared_with,
     )
-    return Found(verdict=verdict, decided=ids, resolved=resolved or {})
+    return Found(verdict=verdict, decided=ids, resolved=resolved or {}, disputed=placed.disputed)

@@ -1,8 +1,11 @@
 """The sentences on windows: both sides in numbers, each of which stands in the verdict's sums."""
 
+from collections.abc import Sequence
+
 from service.core.books import WindowSums
 from service.core.movement import CREDITS, TOKENS
 from service.core.placing import Edges
+from service.core.weighing import AT_EDGES, BETWEEN_RATES, NOT_FINAL
 
 SIMULATED = "SIMULATED: "
 _BLIND = {
@@ -10,6 +13,9 @@ _BLIND = {
     "U12": "the counter began anew or ran backwards, so its readings at both ends cannot be compared.",
 }
 _NOT_FINAL = "The provider's books on them are not final before {due} UTC."
+_DISAGREED = (
+    "The provider's own counts of tokens disagreed with its answers before, and cannot be compared any more."
+)
 _WHO = "Somebody else spends from this account, or it is overcharged."
 _SAID = {
     "U3": "at least {added} was paid in or given, and more was taken than ours: {calls}. " + _WHO,
@@ -22,8 +28,12 @@ _SAID = {
 }
 _SAID_MOVED = {
     "U3": "{moved}, and {calls}. " + _WHO,
-    "U2": "{moved}, but {calls}. " + _NOT_FINAL,
-    "U13": "{moved}, but {calls}: something was paid in meanwhile that the counter does not show apart.",
+    "U13": "{moved}, but {calls}: a payment that the counter does not show apart would explain it.",
+}
+_STRADDLES = {
+    AT_EDGES: "at its edges",
+    NOT_FINAL: "whose books are not final",
+    BETWEEN_RATES: "at a change of rates",
 }
 
 
@@ -47,8 +57,10 @@ def sentence(
     *,
     due_at: str | None = None,
     unbounded: bool = False,
+    straddles: Sequence[str] = (AT_EDGES,),
     coarse: bool = False,
     by_tokens: bool = False,
+    disagreed: bool = False,
     after: str = "",
 ) -> str:
     """Say what was found.
@@ -60,13 +72,15 @@ def sentence(
         sums: what every number is taken from.
         due_at: when it is looked at again.
         unbounded: whether some attempt has no bound.
+        straddles: why metered calls may have added to the movement, or not.
         coarse: whether the counter's steps alone are too large.
         by_tokens: whether the provider's token counts, not what it took, are what does not fit.
+        disagreed: whether they did not before, and cannot be compared any more.
         after: a sentence more.
     """
     parts = {
         "moved": _moved(figure, sums),
-        "calls": _calls(sums, unbounded=unbounded),
+        "calls": _calls(sums, straddles, unbounded=unbounded),
         "tolerance": f"{sums.tolerance} {sums.unit}",
         "added": f"{sums.added} {sums.unit}",
         "why": "little" if coarse else "blurred",
@@ -74,8 +88,11 @@ def sentence(
     }
     if code == "M7":
         pattern = f"{_tokens(sums)}; {{calls}}."
-    elif code == "U2" and by_tokens:
-        pattern = f"{_tokens(sums)}; {{calls}}. {_NOT_FINAL}"
+    elif disagreed and code in {"U2", "U12"}:
+        pattern = f"{{moved}}, and {{calls}}. {_DISAGREED}{f' {_NOT_FINAL}' if due_at else ''}"
+    elif code == "U2":
+        said = f"{_tokens(sums)}; {{calls}}." if by_tokens else "{moved}, but {calls}."
+        pattern = said if due_at is None else f"{said} {_NOT_FINAL}"
     elif code in _SAID_MOVED and sums.moved is not None:
         pattern = _SAID_MOVED[code]
     else:
@@ -102,15 +119,20 @@ def _moved(figure: str, sums: WindowSums) -> str:
     return f"the account's spend counter rose {by}" if figure == "spent" else f"the balance fell {by}"
 
 
-def _calls(sums: WindowSums, *, unbounded: bool) -> str:
+def _calls(sums: WindowSums, straddles: Sequence[str], *, unbounded: bool) -> str:
     """Say what our attempts come to; a counter proves a window, never one call alone, so calls stand together."""
     come = "call in this window comes" if sums.attempts == 1 else "calls in this window come"
     surely = f"{sums.attempts} {come} to {sums.surely} {sums.unit}"
     parts = [surely if sums.attempts else "no call in this window was surely charged"]
     if sums.straddling != "0":
-        parts.append(f"calls at its edges may come to {sums.straddling} {sums.unit}")
+        which = " or ".join(_STRADDLES[why] for why in straddles)
+        parts.append(f"calls {which} may come to {sums.straddling} {sums.unit}")
     if sums.in_doubt != "0":
         parts.append(f"calls in doubt or under way may come to {sums.in_doubt} {sums.unit}")
+    if sums.disputed is None:
+        parts.append("calls that were judged MISMATCH before have no bound")
+    elif sums.disputed != "0":
+        parts.append(f"calls that were judged MISMATCH before may come to {sums.disputed} {sums.unit}")
     if unbounded:
         parts.append("calls without a known price have no bound")
     return ", ".join(parts)

@@ -51,6 +51,7 @@ class CostStatus(StrEnum):
     PLAN = "plan"
     UNKNOWN_PRICE = "unknown_price"
     STATED = "stated"
+    RECONCILED = "reconciled"
 
 
 class RefusalReason(StrEnum):

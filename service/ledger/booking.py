@@ -21,7 +21,7 @@ from service.ledger.store import (
     WindowRow,
 )
 
-PROVEN_LETTER = "P"
+PROVEN_LETTER, MISMATCH_LETTER, UNVERIFIED_LETTER = "P", "M", "U"
 Key = tuple[str, int]
 """A tool call's id, and the number of its attempt."""
 
@@ -138,7 +138,7 @@ class Decisions:
         return [row for row in self._named.get(said.attempt_id, []) if row.intent_index < said.index]
 
     def _decide(self, row: AttemptRow, window: WindowRow) -> None:
-        if (self._of(row).window_code or "").startswith(PROVEN_LETTER):
+        if _holds(self._of(row).window_code or "", window.code):
             self._change(row, last_index=window.index)
         else:
             self._change(row, window_index=window.index, window_code=window.code, last_index=window.index)
@@ -149,3 +149,10 @@ class Decisions:
 
     def _change(self, row: AttemptRow, **changed: object) -> None:
         self.judged[row.tool_call_id, row.number] = msgspec.structs.replace(self._of(row), **changed)
+
+
+def _holds(held: str, code: str) -> bool:
+    """Tell whether a verdict stands against a later one: a proof against all, a contradiction against a doubt."""
+    if held.startswith(MISMATCH_LETTER):
+        return code.startswith(UNVERIFIED_LETTER)
+    return held.startswith(PROVEN_LETTER)

@@ -240,14 +240,19 @@ def doubled(select: Select, wallets: Collection[str], *, since: str) -> list[tup
     One of them, at least, is of these wallets and ended at or after `since`, a UTC text.
     """
     query = f"""
-        SELECT DISTINCT other.provider_request_id, other.attempt_id, other.intent_index FROM attempts
-        CROSS JOIN attempts AS twin INDEXED BY attempts_of_provider_id
-        ON twin.provider_request_id = attempts.provider_request_id AND twin.provider_request_id IS NOT NULL
-        AND twin.provider = attempts.provider AND twin.intent_index <> attempts.intent_index
+        SELECT other.provider_request_id, other.attempt_id, other.intent_index FROM (
+            SELECT DISTINCT attempts.provider, attempts.provider_request_id FROM attempts
+            WHERE {_ENDED} AND EXISTS (
+                SELECT 1 FROM attempts AS twin INDEXED BY attempts_of_provider_id
+                WHERE twin.provider_request_id = attempts.provider_request_id
+                AND twin.provider_request_id IS NOT NULL
+                AND twin.provider = attempts.provider AND twin.intent_index <> attempts.intent_index
+            )
+        ) AS one
         CROSS JOIN attempts AS other INDEXED BY attempts_of_provider_id
-        ON other.provider_request_id = attempts.provider_request_id AND other.provider_request_id IS NOT NULL
-        AND other.provider = attempts.provider
-        WHERE {_ENDED} LIMIT {ID_ROWS_MAX}
+        ON other.provider_request_id = one.provider_request_id AND other.provider_request_id IS NOT NULL
+        AND other.provider = one.provider
+        LIMIT {ID_ROWS_MAX}
     """  # noqa: S608 - our own words; values are bound
     found: dict[str, dict[int, str]] = defaultdict(dict)
     for wallet in wallets:

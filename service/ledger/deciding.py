@@ -8,7 +8,7 @@ import apsw
 import msgspec
 
 from service.core.words import AttemptOutcome
-from service.ledger.booking import PROVEN_LETTER
+from service.ledger.booking import MISMATCH_LETTER, PROVEN_LETTER, UNVERIFIED_LETTER
 from service.ledger.store import BookRows
 
 TABLES = """
@@ -61,7 +61,10 @@ CREATE TABLE judged (
 _PUT_READING = "INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?)"
 _PUT_WINDOW = "INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_OWN = "INSERT INTO owns VALUES (?, ?, ?)"
-_HOLDS = f"coalesce(window_code LIKE '{PROVEN_LETTER}%', 0)"
+_HOLDS = (
+    f"coalesce(window_code LIKE '{PROVEN_LETTER}%' OR (window_code LIKE '{MISMATCH_LETTER}%'"
+    f" AND excluded.window_code LIKE '{UNVERIFIED_LETTER}%'), 0)"
+)
 _DECIDE = f"""
     INSERT INTO judged (tool_call_id, number, window_index, window_code, last_index)
     SELECT tool_call_id, number, :index, :code, :index FROM attempts INDEXED BY attempts_ended

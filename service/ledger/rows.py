@@ -8,6 +8,7 @@ import msgspec
 
 from service.core.entries import AnswerEntry, DoubtEntry, IntentEntry, ResolutionEntry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
+from service.core.receipt import stated_status
 from service.core.record import Attempt, Step, ToolCall
 from service.core.usage import Usage
 from service.core.verdict import own_code
@@ -177,7 +178,9 @@ def _currency(attempt: Attempt) -> str | None:
 
 
 def _stated(resolution: ResolutionEntry | None) -> CostStatus | None:
-    return CostStatus.STATED if resolution is not None and resolution.amount is not None else None
+    if resolution is None or resolution.amount is None:
+        return None
+    return stated_status(resolution.source)
 
 
 def _stated_tokens(resolution: ResolutionEntry | None) -> int | None:

@@ -58,7 +58,7 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     needs_model: bool = False
 
 
-class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt as lists show it. Amounts are pico-units of `currency`; None is unknown, never zero.
 
     Attributes:

@@ -122,5 +122,18 @@ def _definition(tool: Tool) -> dict[str, Any]:
         "annotations": dict(tool.annotations),
     }
     if tool.output_schema is not None:
-        definition["outputSchema"] = {"type": "object", "anyOf": [dict(tool.output_schema), FAILURE]}
+        definition["outputSchema"] = _or_failure(tool.output_schema)
     return definition
+
+
+def _or_failure(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Allow a result or a failure.
+
+    `#/$defs/…` is read from the top of what is served, so the definitions must stand there; those of a schema with
+    an `$id` are read from its own top, and stay.
+    """
+    if "$id" in schema:
+        return {"type": "object", "anyOf": [dict(schema), FAILURE]}
+    result = {word: said for word, said in schema.items() if word != "$defs"}
+    defined = {"$defs": schema["$defs"]} if "$defs" in schema else {}
+    return {"type": "object", "anyOf": [result, FAILURE], **defined}

@@ -1,13 +1,14 @@
 """The parts of a counter's answer that both providers share: an exact number, a bounded word, an outcome."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from msgspec import Raw
 
 from service.core.books import Figure
 from service.core.money import PICO_DIGITS, decimal_text
+from service.core.movement import sound
 from service.core.shapes import Prepared, Refusal, Stated
 from service.core.words import ReadingOutcome
 from service.providers._json import is_null
@@ -52,6 +53,15 @@ def told(name: str, source: Raw | None) -> dict[str, str]:
     pico = pico_of(source) if value is None else None
     value = decimal_text(pico) if pico is not None else value
     return {} if value is None else {name: value[:WORD_CHARS_MAX]}
+
+
+def stated(figures: Sequence[Figure], tells: Mapping[str, str] | None = None) -> Stated:
+    """Say what was read, unless a name comes twice or the numbers are beyond what any account holds."""
+    if len({each.name for each in figures}) < len(figures):
+        return unreadable("the answer states one number twice")
+    if not sound(figures):
+        return unreadable("the answer states numbers that no account can hold")
+    return Stated(outcome=ReadingOutcome.READ, figures=tuple(figures), tells=dict(tells or {}))
 
 
 def get(path: str, *, rooted: bool = False) -> Prepared:

@@ -14,7 +14,7 @@ from service.core.shapes import Counters, Inquiry, Stated
 from service.core.usage import Usage
 from service.core.words import ReadingOutcome
 from service.providers import _glm_plan
-from service.providers._counting import Refusing, figure, get, not_read, pico_of, told, unreadable
+from service.providers._counting import Refusing, figure, get, not_read, pico_of, stated, told, unreadable
 from service.providers._json import Fields, fields, items, string
 
 REPORT = "account_report"
@@ -46,6 +46,7 @@ class GlmCounters:
 
     names: tuple[str, ...] = (REPORT, PACKAGES, QUOTA, CREDIT_USAGE)
     settling_s = SETTLING_S
+    packages: str | None = PACKAGES
 
     def __init__(self, refusing: Refusing) -> None:
         self._refusing = refusing
@@ -109,38 +110,42 @@ def _report(said: Fields, currency: str | None) -> Stated:
     read = tuple(each for each in figures if each is not None)
     if not {"spent", "available"} & {each.name for each in read}:
         return unreadable("the report states neither what was spent nor what is left")
-    return Stated(outcome=ReadingOutcome.READ, figures=read, tells=told("credit", said.get("creditStatus")))
+    return stated(read, told("credit", said.get("creditStatus")))
 
 
 def _packages(found: Fields) -> Stated:
-    """Add up what is left of the packages of tokens that are in force; those of uses pay for no tokens."""
+    """Add up what is left of the packages of tokens that are in force; those of uses pay for no tokens.
+
+    How many there are and how much they held at first, used up or lapsed ones too, tells of one that was bought
+    and used up between two readings.
+    """
     if "rows" not in found:
         return unreadable("the answer lists no packages")
-    left = cap = count = 0
-    for row in map(fields, items(found["rows"])):
-        if row is None or not _is_drawn(row):
+    rows = [row for row in map(fields, items(found["rows"])) if row is not None and _is_of_tokens(row)]
+    if len(rows) >= PACKAGES_MAX:
+        return unreadable("there are more packages than one answer lists")
+    left = cap = count = held = 0
+    for row in rows:
+        tokens, size = pico_of(row.get("tokenBalance")), pico_of(row.get("tokensMagnitude")) or 0
+        held += abs(size)
+        if string(row.get("status")) != "EFFECTIVE":
             continue
-        tokens, size = pico_of(row.get("tokenBalance")), pico_of(row.get("tokensMagnitude"))
         if tokens is None:
             return unreadable("a package does not state what is left of it")
-        left, cap, count = left + tokens, cap + (size or 0), count + 1
-    return Stated(
-        outcome=ReadingOutcome.READ,
-        figures=(
-            Figure(
-                name="package_tokens",
-                amount=decimal_text(left),
-                unit="tokens",
-                resolution="1",
-                cap=decimal_text(cap) if cap else None,
-            ),
-        ),
-        tells={"packages": str(count)},
+        left, cap, count = left + tokens, cap + size, count + 1
+    tokens_left = Figure(
+        name="package_tokens",
+        amount=decimal_text(left),
+        unit="tokens",
+        resolution="1",
+        cap=decimal_text(cap) if cap else None,
     )
+    listed = {"packages": str(count), "packages_listed": str(len(rows)), "packages_held": decimal_text(held)}
+    return stated((tokens_left,), listed)
 
 
-def _is_drawn(row: Fields) -> bool:
-    return string(row.get("status")) == "EFFECTIVE" and string(row.get("consumeType")) in {None, "TOKENS"}
+def _is_of_tokens(row: Fields) -> bool:
+    return string(row.get("consumeType")) in {None, "TOKENS"}
 
 
 if TYPE_CHECKING:

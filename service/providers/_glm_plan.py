@@ -16,8 +16,7 @@ from service.core.money import PICO_PER_UNIT, decimal_text
 from service.core.shapes import Stated
 from service.core.times import NS_PER_S, utc_text
 from service.core.usage import Usage
-from service.core.words import ReadingOutcome
-from service.providers._counting import pico_of, told, unreadable
+from service.providers._counting import pico_of, stated, told, unreadable
 from service.providers._json import Fields, count, fields, is_null, items, string
 
 CODING = "coding"
@@ -94,7 +93,7 @@ def quota(said: Fields) -> Stated:
         tells |= {found.name: f"{found.amount} of {found.cap}"} if found.since is None else {}
     if not figures and not tells:
         return unreadable("the answer names no window of the plan")
-    return Stated(outcome=ReadingOutcome.READ, figures=tuple(figures), tells=tells)
+    return stated(figures, tells)
 
 
 def credit_usage(said: Fields, at_ns: int) -> Stated:
@@ -112,7 +111,7 @@ def credit_usage(said: Fields, at_ns: int) -> Stated:
     figures = tuple(_since(begin, name, number) for name, number in counted.items() if number is not None)
     if not figures:
         return unreadable("the answer counts no tokens")
-    return Stated(outcome=ReadingOutcome.READ, figures=figures)
+    return stated(figures)
 
 
 def _window(limit: Fields, name: str, length: timedelta) -> Figure | None:

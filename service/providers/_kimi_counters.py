@@ -14,7 +14,7 @@ from service.core.evidence import Signature
 from service.core.shapes import Counters, Inquiry, Prepared, Stated
 from service.core.usage import Usage
 from service.core.words import ReadingOutcome
-from service.providers._counting import OK, Refusing, figure, get, not_read, told, unreadable
+from service.providers._counting import OK, Refusing, figure, get, not_read, stated, told, unreadable
 from service.providers._json import Fields, fields, string
 from service.providers._naming import word
 
@@ -43,6 +43,7 @@ class KimiCounters:
 
     names: tuple[str, ...] = (BALANCE, ACCOUNT)
     settling_s = SETTLING_S
+    packages: str | None = None
 
     def __init__(self, refusing: Refusing) -> None:
         self._refusing = refusing
@@ -110,7 +111,7 @@ def _balance(said: Fields, currency: str | None) -> Stated:
     read = tuple(each for each in figures if each is not None)
     if len(read) < len(_FIGURES):
         return unreadable("the answer lacks a number of the balance")
-    return Stated(outcome=ReadingOutcome.READ, figures=read)
+    return stated(read)
 
 
 def _account(said: Fields) -> Stated:

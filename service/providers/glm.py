@@ -27,6 +27,8 @@ from service.providers._naming import (
 
 USD_HOST = "api.z.ai"
 CNY_HOST = "open.bigmodel.cn"
+PAID_PATH = "/api/paas/v4"
+PLAN_PATH = "/api/coding/paas/v4"  # source: docs.z.ai/devpack
 _CURRENCIES = {USD_HOST: "USD", CNY_HOST: "CNY"}
 _PLAYED = {"sim": USD_HOST, "sim-cny": CNY_HOST}
 _SERVER_ERROR = 500
@@ -70,9 +72,11 @@ class Glm:
     title = "GLM"
     key_variables: tuple[str, ...] = ("GLM_API_KEY", "ZAI_API_KEY", "ZHIPUAI_API_KEY")
     base_url_variable = "GLM_BASE_URL"
-    base_url = f"https://{USD_HOST}/api/paas/v4"
+    base_url = f"https://{USD_HOST}{PAID_PATH}"
     # The cheapest model of the current generation. It is paid: a free one would move no credit.
     default_model = "glm-5.3-flash"
+    # The plan rates none of the small ones; of those that it rates the newest whose thinking can be switched off.
+    plan_model = "glm-5.2"
     hosts = frozenset({USD_HOST, CNY_HOST})
     kept_headers = frozenset(
         {
@@ -94,6 +98,14 @@ class Glm:
     def plan(self, path: str) -> str | None:
         """Name the plan of a base URL's path: the coding plan has one of its own on each host."""
         return CODING if "/api/coding/" in f"{path}/" else None
+
+    def paths(self, host: str) -> tuple[str, ...]:  # noqa: ARG002 - both hosts are alike
+        """Give the paths that take requests: paid by the token, and by the plan."""
+        return (PAID_PATH, PLAN_PATH)
+
+    def model_for(self, plan: str | None) -> str:
+        """Name the model to ask when nobody names one."""
+        return self.plan_model if plan == CODING else self.default_model
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose prices hold: the played one for a simulator, a known one for a real key."""

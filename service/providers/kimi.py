@@ -28,6 +28,8 @@ from service.providers._naming import (
 USD_HOST = "api.moonshot.ai"
 CNY_HOST = "api.moonshot.cn"
 PLAN_HOST = "api.kimi.com"
+PAID_PATH = "/v1"
+PLAN_PATH = "/coding/v1"
 _CURRENCIES = {USD_HOST: "USD", CNY_HOST: "CNY"}
 _PLAYED = {"sim": USD_HOST, "sim-cny": CNY_HOST}
 
@@ -69,7 +71,7 @@ class Kimi:
     title = "Kimi"
     key_variables: tuple[str, ...] = ("KIMI_API_KEY", "MOONSHOT_API_KEY")
     base_url_variable = "KIMI_BASE_URL"
-    base_url = f"https://{USD_HOST}/v1"
+    base_url = f"https://{USD_HOST}{PAID_PATH}"
     # The cheapest current model that is not for code alone. It is paid: a free one would move no credit.
     default_model = "kimi-k2.6"
     hosts = frozenset({USD_HOST, CNY_HOST, PLAN_HOST})
@@ -102,6 +104,14 @@ class Kimi:
     def plan(self, path: str) -> str | None:
         """Name the plan of a base URL's path: the subscription for coding has one of its own."""
         return "coding" if f"{path}/".startswith("/coding/") else None
+
+    def paths(self, host: str) -> tuple[str, ...]:
+        """Give the path that takes requests: the subscription has a host of its own."""
+        return (PLAN_PATH if host == PLAN_HOST else PAID_PATH,)
+
+    def model_for(self, plan: str | None) -> str:  # noqa: ARG002 - what the subscription rates is not known
+        """Name the model to ask when nobody names one."""
+        return self.default_model
 
     def price_host(self, host: str, key_hint: str) -> str | None:
         """Name the host whose prices hold: the played one for a simulator, a known one for a real key."""

@@ -34,6 +34,7 @@ def assembled(
     return Proving(
         wallets=tuple(wallets),
         providers=providers,
+        prices=prices,
         settlings=settlings,
         measures=measures,
         readers=Readers(inquirer, ledger, reading, clock, providers),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.core import pricing
 from service.core.books import ReadingEntry
-from service.core.money import pico
+from service.core.money import decimal_text, pico
 from service.core.movement import CREDITS, Movement, movements
 from service.core.pricing import Row
 from service.core.proving import Proof, ProofAsked
@@ -22,6 +22,8 @@ COST_MAX = {"USD": "0.05", "CNY": "0.40", CREDITS: "400"}
 """The most that the calls of a proof may come to if nobody says, by unit. A balance of five decimals needs a
 hundredth of it, the rest is room for a dear model and a busy wallet. A plan's counter of whole credits needs about
 sixty; the bound of a call is several times that, for it counts every byte as a token."""
+CEILING_TIMES = 10
+"""How many times that may be asked for where a form asks: a slip of the finger is no order."""
 _NAMED_MAX = 4
 _PROBE = "00000000-0000-4000-8000-000000000000"
 
@@ -47,6 +49,16 @@ class Chosen:
     shown: Measure
     worst: Measure
     thinking: bool | None
+
+
+def ceilings(wallets: Sequence[Wallet]) -> dict[str, tuple[str, str]]:
+    """Give by wallet the most that a form may ask for, and its unit; none for one whose unit is not known."""
+    units = {one.name: CREDITS if one.plan is not None else one.currency for one in wallets}
+    return {
+        name: (decimal_text(CEILING_TIMES * pico(COST_MAX[unit])), unit)
+        for name, unit in units.items()
+        if unit in COST_MAX
+    }
 
 
 async def choose(means: Means, asked: ProofAsked) -> Chosen | Proof:
@@ -117,7 +129,7 @@ def _meant(means: Means, asked: ProofAsked) -> list[Wallet]:
 async def _look(means: Means, asked: ProofAsked, wallet: Wallet) -> Chosen | Proof:
     """Read a wallet's counters, and see whether a model's usage would show in them."""
     provider = means.providers[wallet.provider]
-    model = asked.model or provider.default_model
+    model = asked.model or provider.model_for(wallet.plan)
     opening = means.in_order(wallet, await means.readers.read(wallet, cause=ReadingCause.PROOF))
     read = [reading for reading in opening if reading.outcome is ReadingOutcome.READ and reading.figures]
     if not read:

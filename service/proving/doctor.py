@@ -14,13 +14,16 @@ import msgspec
 from service.core.books import Figure, ReadingEntry
 from service.core.entries import AnyEntry
 from service.core.money import pico
-from service.core.pricing import PriceTable, Row
+from service.core.movement import read
+from service.core.pricing import PriceTable
 from service.core.record import Step
 from service.core.shapes import Clock, Provider
 from service.core.times import NS_PER_S, utc_ns, utc_text
 from service.core.wallet import Wallet
 from service.core.words import ReadingCause, ReadingOutcome
 from service.proving import remedies
+from service.proving.alike import pairs
+from service.proving.paying import default_price, rated
 from service.proving.readings import Inquires, Readers
 
 SKEW_S_MAX = 60
@@ -59,7 +62,8 @@ class WalletSeen(msgspec.Struct, frozen=True, kw_only=True):
         fingerprint: first 8 hex of the key's SHA-256.
         key: `valid`, `refused`, or `unknown` where nobody said.
         tells: tier and limits, in the provider's words.
-        default_model: asked when nobody names a model; `priced`, `free` or `unknown price` here.
+        default_model: asked when nobody names a model.
+        default_price: `priced`, `free` or `unknown price`; of a plan whether that rates it.
         skew_s: by how many seconds this machine's clock is ahead of the provider's; None if it did not say.
     """
 
@@ -93,16 +97,17 @@ async def examine(
         clock: this machine's, which is compared with the provider's.
     """
     readings = await _ask(inquirer, wallet, provider, clock)
-    row = prices.row(wallet.provider, wallet.price_host or "", provider.default_model, clock.now_ns())
+    price = default_price(wallet, provider, prices, at_ns=clock.now_ns())
     skew_s = next((skew for skew in map(_skew, readings) if skew is not None), None)
-    key = _key(readings)
+    key = remedies.key_state(readings)
     findings = [
         *_of_key(wallet, provider, readings, key),
         *await _of_plan(inquirer, wallet, provider, readings, clock),
         *_of_counters(wallet, provider, readings, key),
-        *_of_model(wallet, provider, row),
+        *_of_model(wallet, provider, price, rated(wallet, provider, prices, at_ns=clock.now_ns())),
         *_of_clock(skew_s),
         *_of_host(wallet, provider),
+        *_of_path(wallet, provider),
     ]
     return WalletSeen(
         name=wallet.name,
@@ -115,8 +120,8 @@ async def examine(
         fingerprint=wallet.fingerprint,
         key=key,
         tells={name: value for reading in readings for name, value in reading.tells.items()},
-        default_model=provider.default_model,
-        default_price=_price(wallet, row),
+        default_model=provider.model_for(wallet.plan),
+        default_price=price,
         counters=tuple(_seen(reading) for reading in readings),
         skew_s=skew_s,
         findings=tuple(findings),
@@ -130,6 +135,31 @@ def no_wallets(providers: Mapping[str, Provider]) -> Finding:
         severity=Severity.WARNING,
         what="No key is configured: the service would start simulators, and nothing real is asked.",
         remedy=f"Set {variables}.",
+    )
+
+
+def of_one_account(seen: Sequence[WalletSeen]) -> tuple[Finding, ...]:
+    """Say which keys seem to be of one account, although the provider does not tell: their money is the same."""
+    kinds: dict[tuple[object, ...], list[WalletSeen]] = {}
+    for one in seen:
+        alike = kinds.setdefault((one.provider, one.host, one.plan, one.currency, one.simulated), [])
+        if one.fingerprint not in {other.fingerprint for other in alike}:
+            alike.append(one)
+    found = [
+        pair
+        for alike in kinds.values()
+        for pair in pairs(
+            [one.name for one in alike],
+            [[figure for counter in one.counters for figure in counter.figures] for one in alike],
+        )
+    ]
+    return tuple(
+        Finding(
+            severity=Severity.WARNING,
+            what=f"{one} and {other} state the same money to the last digit: both seem to spend from one account.",
+            remedy="Use one key of an account: what the other one spends is told as somebody else's.",
+        )
+        for one, other in found
     )
 
 
@@ -155,13 +185,6 @@ async def _ask(inquirer: Inquires, wallet: Wallet, provider: Provider, clock: Cl
     return await readers.read(wallet, cause=ReadingCause.DEMAND)
 
 
-def _key(readings: Sequence[ReadingEntry]) -> str:
-    if any(reading.outcome is ReadingOutcome.READ for reading in readings):
-        return "valid"
-    refused = any(remedies.is_of_key(reading.status, reading.provider_code) for reading in readings)
-    return "refused" if refused else "unknown"
-
-
 def _of_key(wallet: Wallet, provider: Provider, readings: Sequence[ReadingEntry], key: str) -> list[Finding]:
     if key != "refused":
         return []
@@ -176,14 +199,14 @@ async def _of_plan(
     """Tell an empty account, a plan's key where its plan does not pay, and a plan's path without a plan."""
     if wallet.plan is not None:
         gone = [one for one in readings if one.outcome is ReadingOutcome.NOT_OFFERED]
-        if not gone or _key(readings) == "valid":
+        if not gone or remedies.key_state(readings) == "valid":
             return []
         what = f"The account has no plan {wallet.plan}, or none in force: {gone[0].message}"
-        remedy = f"Set {provider.base_url_variable}={provider.base_url} to pay by the token."
-        return [Finding(severity=Severity.MEND, what=what, remedy=remedy)]
+        remedy = remedies.of_no_plan(wallet, provider)
+        return [Finding(severity=Severity.MEND, what=what, remedy=f"{remedy[:1].upper()}{remedy[1:]}.")]
     if not _is_empty(readings):
         return []
-    plan = provider.plan(remedies.PLAN_PATH)
+    plan = provider.plan(remedies.plan_path(wallet, provider) or "")
     if plan is not None:
         asked = msgspec.structs.replace(wallet, plan=plan)
         quota = await _ask(inquirer, asked, provider, clock)
@@ -199,8 +222,9 @@ async def _of_plan(
 
 
 def _is_empty(readings: Sequence[ReadingEntry]) -> bool:
-    left = [figure for reading in readings for figure in reading.figures if figure.name == "available"]
-    packages = [figure for reading in readings for figure in reading.figures if figure.name == "package_tokens"]
+    figures = [figure for reading in read(readings) for figure in reading.figures]
+    left = [figure for figure in figures if figure.name == "available"]
+    packages = [figure for figure in figures if figure.name == "package_tokens"]
     return (
         bool(left)
         and all(pico(one.amount) <= 0 for one in left)
@@ -236,8 +260,17 @@ def _of_counters(wallet: Wallet, provider: Provider, readings: Sequence[ReadingE
     return found
 
 
-def _of_model(wallet: Wallet, provider: Provider, row: Row | None) -> list[Finding]:
-    price, model = _price(wallet, row), provider.default_model
+def _of_model(wallet: Wallet, provider: Provider, price: str, named: Sequence[str]) -> list[Finding]:
+    model = provider.model_for(wallet.plan)
+    if price.startswith("not rated"):
+        what = (
+            f"What {model}, the default model, draws from the plan {wallet.plan} is not known: its calls may be"
+            " refused, and cannot be PROVEN."
+        )
+        remedy = (
+            f"Name one that it rates: {', '.join(named)}." if named else "Compare the provider's pages by hand."
+        )
+        return [Finding(severity=Severity.WARNING, what=what, remedy=remedy)]
     if price == "free":
         what = f"The default model, {model}, is free here: calls of it use no credit, so they prove nothing."
         return [Finding(severity=Severity.WARNING, what=what, remedy="Name a model that is paid for.")]
@@ -265,10 +298,15 @@ def _of_host(wallet: Wallet, provider: Provider) -> list[Finding]:
     return [Finding(severity=Severity.WARNING, what=what, remedy=remedy)]
 
 
-def _price(wallet: Wallet, row: Row | None) -> str:
-    if wallet.plan is not None:
-        return f"paid by the plan {wallet.plan}"
-    return "unknown price" if row is None else "free" if row.free else "priced"
+def _of_path(wallet: Wallet, provider: Provider) -> list[Finding]:
+    remedy = remedies.of_path(wallet, provider)
+    if remedy is None:
+        return []
+    what = f"{wallet.base_url} ends in no path at which {provider.title} takes requests: calls would fail."
+    if not (wallet.own_host or wallet.simulated):
+        what = f"{wallet.base_url} ends in no path of {provider.title}'s own: calls fail unless its host knows it."
+        return [Finding(severity=Severity.WARNING, what=what, remedy=remedy)]
+    return [Finding(severity=Severity.MEND, what=what, remedy=remedy)]
 
 
 def _skew(reading: ReadingEntry) -> int | None:

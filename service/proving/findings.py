@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from service.core.books import ReadingEntry, VerdictEntry
-from service.core.evidence import Signature
 from service.core.shapes import Provider
 from service.core.verdict import word_of
 from service.core.wallet import Wallet
@@ -42,6 +41,16 @@ def unread(
     """
     if any(map(decides, latest)):
         return None
+    return _blind(wallet, why_unread(wallet, provider, latest), rows)
+
+
+def switched_off(wallet: Wallet, rows: Sequence[AttemptRow]) -> VerdictEntry:
+    """Say of attempts, one at least, that no readings are taken."""
+    why = "readings are switched off (EXAI_READINGS=0)"
+    return _blind(wallet, f"No balance reading: {why}. Switch them on, or run `exai prove`.", rows)
+
+
+def _blind(wallet: Wallet, sentence: str, rows: Sequence[AttemptRow]) -> VerdictEntry:
     ends = [row.end_index for row in rows if row.end_index is not None]
     return VerdictEntry(
         rule=RULE,
@@ -50,7 +59,7 @@ def unread(
         simulated=wallet.simulated,
         word=word_of("U4"),
         code="U4",
-        sentence=_marked(wallet, why_unread(wallet, provider, latest)),
+        sentence=_marked(wallet, sentence),
         after=min(row.intent_index for row in rows) - 1,
         until=max(ends),
     )
@@ -75,17 +84,6 @@ def forged(wallet: Wallet, attempt_id: str) -> VerdictEntry:
     """Say that the provider does not know its signature."""
     sentence = (
         "The provider says that the signature on this answer is not its own: somebody else may have answered."
-    )
-    return own_verdict(wallet, "M8", sentence, (attempt_id,))
-
-
-def out_of_time(
-    wallet: Wallet, attempt_id: str, signature: Signature, *, signed_at: str, began_at: str, ended_at: str
-) -> VerdictEntry:
-    """Say that a signature is of another time than its attempt."""
-    sentence = (
-        f"The signature on this answer is of {signed_at} (its timestamp says {signature.timestamp}), but the"
-        f" attempt ran from {began_at} to {ended_at}: an old answer may have been given again."
     )
     return own_verdict(wallet, "M8", sentence, (attempt_id,))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from service.core.placing import Aside, put_aside
 from service.core.times import utc_ns
 from service.core.window import Ends, Found, Piece, Settling, judge
 
@@ -32,15 +33,15 @@ def matured(short: Found, ends: Ends, pieces: Sequence[Piece], settling: Settlin
     decided = short.decided & final.keys()
     if not decided or decided == short.decided:
         return None
-    found = judge(ends, [_open_ended(piece, final) for piece in pieces], settling)
+    left = [piece if piece.attempt_id in final else _open_ended(piece) for piece in pieces]
+    found = judge(ends, left, settling)
     if found is None or found.verdict.code != _SHORT_FOR_GOOD:
         return None
     until = max(index for name, index in final.items() if name in decided and index is not None)
-    return Found(verdict=msgspec.structs.replace(found.verdict, until=until), decided=decided, resolved={})
+    verdict = msgspec.structs.replace(found.verdict, until=until)
+    return Found(verdict=verdict, decided=decided, resolved={}, disputed=found.disputed)
 
 
-def _open_ended(piece: Piece, final: dict[str, int | None]) -> Piece:
-    """Let an attempt whose books are not final count for anything between nothing and its cost."""
-    return (
-        piece if piece.attempt_id in final else msgspec.structs.replace(piece, least=0, settled=False, classes={})
-    )
+def _open_ended(piece: Piece) -> Piece:
+    """Let a metered attempt whose books are not final count for anything between nothing and its cost."""
+    return put_aside(piece, Aside.NOT_FINAL) if piece.settled else piece

@@ -17,7 +17,7 @@ class ReadingsKept:
 
     Args:
         reading: the log.
-        wallet: whose; readings under its name of another host or another account are left out.
+        wallet: whose; readings under its name with another key, of another host or another account are left out.
     """
 
     def __init__(self, reading: Reading, wallet: Wallet) -> None:
@@ -25,13 +25,11 @@ class ReadingsKept:
         self._wallet = wallet
         self._kept: list[ReadingEntry] = []
         self._last: int | None = None
+        self._others_until = -1
 
     def rounds(self, since: str) -> list[Round]:
         """Give the rounds that end after a time, a UTC text, oldest first; the last one before it, too."""
-        if self._last is None:
-            self._begin(since)
-        while page := self._page():
-            self._keep(page)
+        self._grow(since)
         found = rounds(self._kept)
         old = [one for one in found[:-1] if one[-1].at < since]
         if len(old) > 1:
@@ -39,6 +37,17 @@ class ReadingsKept:
             self._kept = [one for one in self._kept if one.index >= begin]
             found = found[len(old) - 1 :]
         return found
+
+    def others_until(self, since: str) -> int:
+        """Give the index of the last reading under this name that is not this wallet's; -1 if there is none."""
+        self._grow(since)
+        return self._others_until
+
+    def _grow(self, since: str) -> None:
+        if self._last is None:
+            self._begin(since)
+        while page := self._page():
+            self._keep(page)
 
     def _begin(self, since: str) -> None:
         """Read backwards to the last round before a time."""
@@ -57,13 +66,17 @@ class ReadingsKept:
         return self._reading.readings(self._wallet.name, after=after, read_only=True)
 
     def _keep(self, page: Sequence[ReadingEntry]) -> None:
+        self._others_until = max(
+            (one.index for one in page if not is_of(one, self._wallet)), default=self._others_until
+        )
         self._kept = of_account([*self._kept, *(one for one in page if is_of(one, self._wallet))])
         self._last = page[-1].index if page else self._last
 
 
 def is_of(reading: ReadingEntry, wallet: Wallet) -> bool:
-    """Tell whether a reading is of this very wallet, and not of another that bore its name."""
-    same = (reading.provider, reading.simulated) == (wallet.provider, wallet.simulated)
+    """Tell whether a reading is of this very wallet and its key, and not of another that bore its name."""
+    of = reading.provider, reading.simulated, reading.fingerprint
+    same = of == (wallet.provider, wallet.simulated, wallet.fingerprint)
     return same and urlsplit(reading.endpoint).netloc.lower() == wallet.host
 
 

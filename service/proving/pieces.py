@@ -67,7 +67,7 @@ def pieces(
 
     Args:
         rows: of attempts.
-        records: of those that were not settled, by attempt; one that is missing has no bound.
+        records: of those that were not settled, by attempt; one that is missing is bounded by what its row holds.
         measures: by wallet.
     """
     weighed = (_piece(row, records.get(row.attempt_id), measures[row.wallet]) for row in rows)
@@ -113,7 +113,7 @@ def _unsettled(row: AttemptRow, record: Attempt | None, by: Measure) -> tuple[in
 
 def _most(row: AttemptRow, record: Attempt | None, said: ResolutionEntry | None, by: Measure) -> int | None:
     if record is None:
-        return None
+        return row.held_pico if by.plan is None and row.currency == by.currency else None
     worst = record.intent.worst_case
     if by.plan is not None:
         tokens = worst.input_tokens + worst.output_tokens

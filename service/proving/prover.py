@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from service.core.books import ReadingEntry
 from service.core.proving import Balance, Proof, ProofAsked
 from service.core.receipt import receipt
 from service.core.shapes import Desk, Prover
 from service.core.times import utc_text
 from service.core.wallet import Wallet
 from service.core.words import ReadingCause
-from service.errors import InvalidArgumentsError
+from service.errors import InvalidArgumentsError, MayNotSeeError
 from service.proving.means import Means
 from service.proving.prove import prove
 
@@ -36,15 +37,24 @@ class CallProver:
 
     async def balances(self, wallet: str | None, *, fresh: bool) -> tuple[Balance, ...]:
         """Say what the counters of each wallet last said; see the contract of `Prover`."""
+        if self._owner is not None:
+            raise MayNotSeeError(
+                f"a balance is of all clients' calls, and client {self._owner} may see its own alone",
+                remedy="Ask with a token that has the scope read: `exai token create --scopes call,read`.",
+            )
         meant = self._means.meant(wallet)
         if fresh:
             reading = (self._means.readers.read(one, cause=ReadingCause.DEMAND) for one in meant)
             await asyncio.gather(*reading)
+            for one in meant:  # what was asked for is judged too, or a better reading would wait for the next call
+                await self._means.reconciler.reconcile(one)
         return tuple([await asyncio.to_thread(self._balance, one) for one in meant])
 
     async def prove(self, plan: ProofAsked, desk: Desk, *, on_text: Callable[[str], None] | None) -> Proof:
         """Prove that a wallet's counter moves by what we say; see the contract of `Prover`."""
-        return await prove(self._means, plan, desk, tool_call_id=self._tool_call_id, say=on_text)
+        limited = self._owner is not None
+        proof = await prove(self._means, plan, desk, tool_call_id=self._tool_call_id, say=on_text, limited=limited)
+        return _of_own_window(proof) if limited else proof
 
     async def receipt(self, tool_call_id: str) -> dict[str, Any]:
         """Give a receipt as it stands now; see the contract of `Prover`."""
@@ -84,6 +94,21 @@ class CallProver:
             )
         )
         return shown
+
+
+def _of_own_window(proof: Proof) -> Proof:
+    """Leave out what the account holds: what moved between a proof's own readings is all that it is about."""
+    verdict = proof.verdict
+    if verdict is not None and verdict.sums is not None:
+        sums = msgspec.structs.replace(verdict.sums, opening=None, closing=None)
+        verdict = msgspec.structs.replace(verdict, sums=sums)
+    return msgspec.structs.replace(
+        proof, verdict=verdict, opening=_without_figures(proof.opening), closing=_without_figures(proof.closing)
+    )
+
+
+def _without_figures(reading: ReadingEntry | None) -> ReadingEntry | None:
+    return None if reading is None else msgspec.structs.replace(reading, figures=(), tells={})
 
 
 class NoProver:

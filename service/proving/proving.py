@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from service.core.books import ReadingEntry
+from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider
 from service.core.times import NS_PER_S, utc_ns, utc_text
 from service.core.wallet import Wallet
@@ -17,10 +18,13 @@ from service.core.window import Settling
 from service.errors import StoreError
 from service.ledger.reading import Reading
 from service.proving.activity import Activity
+from service.proving.alike import alike
 from service.proving.findings import why_unread
+from service.proving.paying import default_price
 from service.proving.pieces import Measure
 from service.proving.readings import Readers
 from service.proving.reconciler import Reconciler
+from service.proving.remedies import key_state
 from service.proving.rounds import decides
 from service.proving.scales import LOOKED_BACK_S
 from service.proving.schedule import Pace, Standing, next_due
@@ -55,6 +59,7 @@ class Proving:
     Attributes:
         wallets: in order of preference.
         providers: by name.
+        prices: every known price.
         settlings: by wallet, how the provider's books follow.
         measures: by wallet, what its attempts are measured in.
         activity: what was seen of attempts; a listener of the ledger's feed.
@@ -65,6 +70,7 @@ class Proving:
 
     wallets: Sequence[Wallet]
     providers: Mapping[str, Provider]
+    prices: PriceTable
     settlings: Mapping[str, Settling]
     measures: Mapping[str, Measure]
     readers: Readers
@@ -94,8 +100,8 @@ class Proving:
     async def run(self) -> None:
         """Read, reconcile and verify for ever; what fails is logged and tried again in its turn."""
         async with asyncio.TaskGroup() as tasks:
-            for wallet in self.wallets if self.is_reading else ():
-                tasks.create_task(self._watch(wallet))
+            for wallet in self.wallets:
+                tasks.create_task(self._watch(wallet) if self.is_reading else self._leave(wallet))
             if self.verifier is not None:
                 tasks.create_task(self._verify(self.verifier))
 
@@ -111,10 +117,22 @@ class Proving:
             if not any(map(decides, found)):
                 self._blind.add(wallet.name)
             if is_first:
-                tell(wallet, self.providers[wallet.provider], found)
+                provider = self.providers[wallet.provider]
+                price = default_price(wallet, provider, self.prices, at_ns=now_ns)
+                tell(wallet, provider, found, price=price)
+                await self._tell_alike(wallet, found)
             await self.reconciler.reconcile(wallet)
             due = next_due(self._standing(wallet), self._pace(wallet))
         return max(_WAIT_S_MIN, (due.at_ns - self.clock.now_ns()) / NS_PER_S)
+
+    async def _tell_alike(self, wallet: Wallet, found: Sequence[ReadingEntry]) -> None:
+        """Name the wallets whose keys seem to be of this one's account; nothing else follows from it."""
+        for other in self.wallets:
+            if other.name != wallet.name and alike(
+                wallet, found, other, await off_loop(self.reading.latest_readings, other.name)
+            ):
+                extra = {"wallet": wallet.name, "other": other.name}
+                _log.warning("two wallets state the same money and seem to be of one account", extra=extra)
 
     async def recall(self, wallet: Wallet) -> None:
         """Note when the last attempt of a wallet ended before this start: it may still have to settle."""
@@ -142,6 +160,15 @@ class Proving:
                 async with asyncio.timeout(wait_s):
                     await woken.wait()
 
+    async def _leave(self, wallet: Wallet) -> None:
+        """Say of a wallet's calls, from time to time, that nobody reads its counters."""
+        while True:
+            try:
+                await self.reconciler.tell_unwatched(wallet)
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("what is not read could not be told", extra={"wallet": wallet.name})
+            await asyncio.sleep(self.interval_s)
+
     async def _verify(self, verifier: Verifier) -> None:
         while True:
             try:
@@ -166,8 +193,15 @@ class Proving:
         return Pace(interval_s=self.interval_s, idle_s=self.idle_s, usual_s=usual_s)
 
 
-def tell(wallet: Wallet, provider: Provider, found: Sequence[ReadingEntry]) -> None:
-    """Say once in the log what a wallet is and what can be read of it, or why nothing can."""
+def tell(wallet: Wallet, provider: Provider, found: Sequence[ReadingEntry], *, price: str) -> None:
+    """Say once in the log what a wallet is, whether its key is taken, and what can be read, or why nothing can.
+
+    Args:
+        wallet: which.
+        provider: the wallet's.
+        found: what its counters said.
+        price: of a call of the default model, in short.
+    """
     mark = "SIMULATED " if wallet.simulated else ""
     plan = "pay as you go" if wallet.plan is None else f"plan {wallet.plan}"
     tier = next((one.tells["tier"] for one in found if "tier" in one.tells), "not told")
@@ -175,6 +209,7 @@ def tell(wallet: Wallet, provider: Provider, found: Sequence[ReadingEntry]) -> N
     figures = [f"{one.name} {one.amount} {one.unit}" for reading in read for one in reading.figures]
     balance = ", ".join(figures) if read else why_unread(wallet, provider, found)
     level = logging.INFO if read else logging.WARNING
-    text = "%swallet %s: %s at %s, %s, currency %s, tier %r; %r"
-    currency = wallet.currency or "not known"
-    _log.log(level, text, mark, wallet.name, wallet.provider, wallet.host, plan, currency, tier, balance)
+    text = "%swallet %s: %s at %s, %s, currency %s, tier %r; default model %s: %s; key %s; %r"
+    currency, model = wallet.currency or "not known", provider.model_for(wallet.plan)
+    said = (currency, tier, model, price, key_state(found), balance)
+    _log.log(level, text, mark, wallet.name, wallet.provider, wallet.host, plan, *said)

@@ -190,6 +190,7 @@ class Readers:
             provider_code=_word(stated.provider_code, secrets),
             provider_ids=_bounded(ids, secrets),
             date=_word(heard.headers.get("date"), secrets),
+            fingerprint=wallet.fingerprint,
             simulated=wallet.simulated,
         )
 
@@ -210,6 +211,7 @@ def unreached(
         tells={},
         message=redacted(error.message, (wallet.key.reveal(),)),
         provider_ids={},
+        fingerprint=wallet.fingerprint,
         simulated=wallet.simulated,
     )
 

@@ -49,6 +49,17 @@ class Reconciler:
         verdicts = [one for one in written if isinstance(one, VerdictEntry) and one.wallet == wallet.name]
         return verdicts[-1] if verdicts else None
 
+    async def tell_unwatched(self, wallet: Wallet) -> None:
+        """Write down of which attempts no reading will tell, because none are taken."""
+        async with self._turn:
+            try:
+                said = await off_loop(self._scales.unwatched, wallet)
+            except (StoreError, ValueError):
+                _log.exception("attempts cannot be read", extra={"wallet": wallet.name})
+                return
+            if said is not None:
+                await self._write(said)
+
     def due_ns(self, wallet: Wallet) -> int | None:
         """Say when a wallet's window is to be looked at again, in UTC nanoseconds; None if it is not."""
         return self._due_ns.get(wallet.name)

@@ -1,6 +1,7 @@
 """Remedies: what a person can do about a counter that said nothing, or a request that was refused. Pure."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from service.core.books import ReadingEntry
 from service.core.shapes import Provider
@@ -19,8 +20,6 @@ _PLATFORMS = {
     "api.z.ai": "z.ai",
     "open.bigmodel.cn": "bigmodel.cn",
 }
-PLAN_PATH = "/api/coding/paas/v4"
-"""Where GLM takes requests that a plan pays for (source: docs.z.ai/devpack)."""
 _MONITOR_REFUSALS = frozenset(("401", "1000", "1001", "1002", "1003", "1004"))
 _TYPES = frozenset(("invalid_authentication_error", "incorrect_api_key_error"))
 
@@ -35,9 +34,9 @@ def of_key(wallet: Wallet, provider: Provider) -> str:
     variable = provider.key_variables[0]
     if wallet.simulated:
         return f"The simulator refuses this key as a provider would: set {variable} to another one, sim-local say."
-    _, _, path = wallet.base_url.partition("://")[2].partition("/")
     others = [
-        f"keys of {_PLATFORMS[host]} work only at https://{host}/{path}: set {provider.base_url_variable}"
+        f"keys of {_PLATFORMS[host]} work only at https://{host}{_path(wallet, provider, host)}:"
+        f" set {provider.base_url_variable}"
         for host in sorted(provider.hosts - {wallet.host})
         if host in _PLATFORMS
     ]
@@ -45,10 +44,39 @@ def of_key(wallet: Wallet, provider: Provider) -> str:
     return f"{'; '.join([wrong, *others])}."
 
 
+def key_state(readings: Sequence[ReadingEntry]) -> str:
+    """Say what the provider made of the key: `valid`, `refused`, or `unknown` where nobody said."""
+    if any(reading.outcome is ReadingOutcome.READ for reading in readings):
+        return "valid"
+    refused = any(is_of_key(reading.status, reading.provider_code) for reading in readings)
+    return "refused" if refused else "unknown"
+
+
+def plan_path(wallet: Wallet, provider: Provider) -> str | None:
+    """Give the path at the wallet's host where a plan pays; None if there is none."""
+    return next((path for path in _paths(wallet, provider) if provider.plan(path) is not None), None)
+
+
 def of_plan(wallet: Wallet, provider: Provider) -> str:
     """Say where a plan's key pays with its plan."""
-    origin = wallet.base_url.removesuffix("/api/paas/v4")
-    return f"set {provider.base_url_variable}={origin}{PLAN_PATH}"
+    return f"set {provider.base_url_variable}={_origin(wallet)}{plan_path(wallet, provider)}"
+
+
+def of_no_plan(wallet: Wallet, provider: Provider) -> str:
+    """Say where a key pays by the token: at its own host, for the other platform's refuses it."""
+    paid = next((path for path in _paths(wallet, provider) if provider.plan(path) is None), None)
+    url = provider.base_url if paid is None else f"{_origin(wallet)}{paid}"
+    return f"set {provider.base_url_variable}={url} to pay by the token"
+
+
+def of_path(wallet: Wallet, provider: Provider) -> str | None:
+    """Say what to do about a path at which no request is taken; None where the path is known."""
+    if _own_path(wallet) in _paths(wallet, provider):
+        return None
+    if not (wallet.own_host or wallet.simulated):
+        return f"Check {provider.base_url_variable}."
+    urls = " or ".join(f"{_origin(wallet)}{path}" for path in _paths(wallet, provider))
+    return f"Set {provider.base_url_variable} to {urls}."
 
 
 def why_not_read(readings: Sequence[ReadingEntry]) -> str:
@@ -65,11 +93,28 @@ def of_reading(wallet: Wallet, provider: Provider, readings: Sequence[ReadingEnt
     if any(reading.outcome is ReadingOutcome.UNREACHABLE for reading in missing):
         return f"Check the network and {provider.base_url_variable}."
     if wallet.plan is not None and any(reading.outcome is ReadingOutcome.NOT_OFFERED for reading in missing):
-        variable = provider.base_url_variable
-        return f"If the account has no plan, set {variable}={provider.base_url} to pay by the token."
+        return f"If the account has no plan, {of_no_plan(wallet, provider)}."
     if wallet.currency is None and wallet.plan is None:
         return f"What {wallet.host} bills in is not known; set {provider.base_url_variable} to the provider's own."
     return "Compare the bill on the provider's own pages by hand."
+
+
+def _own_path(wallet: Wallet) -> str:
+    return urlsplit(wallet.base_url).path
+
+
+def _origin(wallet: Wallet) -> str:
+    return wallet.base_url.removesuffix(_own_path(wallet))
+
+
+def _paths(wallet: Wallet, provider: Provider) -> tuple[str, ...]:
+    return provider.paths(urlsplit(wallet.base_url).hostname or "")
+
+
+def _path(wallet: Wallet, provider: Provider, host: str) -> str:
+    """Give the path that pays at another host as the wallet's pays here."""
+    paths = provider.paths(host)
+    return next((path for path in paths if provider.plan(path) == wallet.plan), paths[0])
 
 
 def _why(reading: ReadingEntry) -> str:

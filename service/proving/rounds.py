@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from service.core.books import ReadingEntry
 from service.core.movement import tells
@@ -41,21 +42,45 @@ def _belongs(begun: Sequence[ReadingEntry], reading: ReadingEntry) -> bool:
     )
 
 
-def openings(found: Sequence[Round], intents: Iterable[int]) -> list[Round]:
+def openings(found: Sequence[Round], intents: Iterable[int], *, at_most: int = OPENINGS_MAX) -> list[Round]:
     """Choose the rounds that a window may begin with, the widest window first.
 
     Args:
         found: rounds in the log's order; the last one closes the window and begins none.
         intents: indexes of the attempts' intents that wait for a verdict.
+        at_most: how many; two at least.
 
     Returns:
-        For each attempt the last round that came before it, at most OPENINGS_MAX: the first, and the last ones.
-        The first round of all, where an attempt has none before it.
+        For each attempt the last round that came before it; of many the first and the last one, and between them
+        the fewer the older. The first round of all, where an attempt has none before it.
     """
     ends = [max(reading.index for reading in one) for one in found[:-1]]
     if not ends:
         return []
     places = sorted({max(0, bisect_left(ends, intent) - 1) for intent in intents})
-    if len(places) > OPENINGS_MAX:
-        places = [places[0], *places[1 - OPENINGS_MAX :]]
-    return [found[place] for place in places]
+    return [found[place] for place in _thinned(places, at_most)]
+
+
+def _thinned(places: Sequence[int], at_most: int) -> list[int]:
+    """Keep so many, the distance from the last one growing by a factor: whatever blurs a window lies near one."""
+    if len(places) <= at_most:
+        return list(places)
+    farthest, steps = len(places) - 1, at_most - 2
+    distances = {0, farthest, *(round(farthest ** (step / steps)) for step in range(steps))}
+    return [places[-1 - distance] for distance in sorted(distances, reverse=True)]
+
+
+def calm(found: Iterable[Round], bills: Iterable[tuple[int, int | None]]) -> list[Round]:
+    """Keep the rounds at which all earlier attempts were usually billed: there no window's edge is blurred.
+
+    Args:
+        found: rounds in the log's order.
+        bills: of each attempt, in the log's order, the index of its intent and the UTC nanoseconds at which it is
+            usually billed; None while it is open.
+    """
+    intents: list[int] = []
+    latest: list[float] = [-inf]
+    for intent, billed_ns in bills:
+        intents.append(intent)
+        latest.append(max(latest[-1], inf if billed_ns is None else billed_ns))
+    return [one for one in found if latest[bisect_left(intents, one[0].index)] <= utc_ns(one[0].asked_at)]

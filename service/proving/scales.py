@@ -3,6 +3,7 @@
 They read and never write. Their methods block, so they belong on a thread.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -19,12 +20,25 @@ from service.core.window import Ends, Found, Settling, judge
 from service.core.words import AttemptOutcome, ReadingOutcome, ResolutionOutcome, ResolutionSource, VerdictWord
 from service.ledger.reading import Reading
 from service.ledger.store import AttemptRow
-from service.proving.coverage import holding, is_final, waiting
-from service.proving.findings import NAMED_MAX, doubled, unread
+from service.proving.coverage import (
+    came_short,
+    disagreed,
+    disputed,
+    first_proven,
+    followed,
+    holding,
+    is_final,
+    last_mismatch,
+    owing,
+    waiting,
+)
+from service.proving.findings import NAMED_MAX, doubled, switched_off, unread
 from service.proving.maturing import matured
 from service.proving.memory import ReadingsKept, is_of, verdicts_since
+from service.proving.packages import unseen
 from service.proving.pieces import UNSETTLED, Measure, pieces
-from service.proving.rounds import Round, openings
+from service.proving.rounds import OPENINGS_MAX, Round, calm, openings
+from service.proving.sharing import sharing
 
 LOOKED_BACK_S = 48 * 3600
 BEFORE_S = 2 * 3600  # a window may begin so much earlier: its other attempts must be known, too
@@ -33,6 +47,7 @@ RECORDS_MAX = 50  # attempts without a settlement whose records are read; the ne
 MANY = 2_000  # from so many attempts on fewer windows are tried
 OPENINGS_OF_MANY = 4
 _SHORT = "U2"  # moved less than our calls come to, and may move yet
+_SHORT_FOR_GOOD = "M2"
 _STOLEN = "U3"  # moved more than our calls explain
 
 
@@ -107,7 +122,7 @@ class Scales:
         """
         with self._reading.snapshot():
             since = utc_text(self._clock.now_ns() - (LOOKED_BACK_S + BEFORE_S) * NS_PER_S)
-            shared = self._sharing(wallet)
+            shared = sharing(self._reading, self._wallets, wallet)
             group = [self._books(one, since) for one in shared]
             found = self._windows(wallet, group, since)
             verdicts = self._unread(wallet, group, found)
@@ -121,27 +136,15 @@ class Scales:
         due = [one.verdict.due_at for one in found if one.verdict.due_at is not None]
         return Weighed(verdicts=tuple(verdicts), resolutions=resolutions, due_at=min(due, default=None))
 
-    def _sharing(self, wallet: Wallet) -> list[Wallet]:
-        """Name the wallets of one account, the wallet itself last."""
-        accounts = {one.name: self._account(one) for one in self._wallets}
-        kind = (wallet.provider, wallet.plan, wallet.simulated, wallet.currency)
-        others = [
-            one
-            for one in self._wallets
-            if one.name != wallet.name
-            and (one.provider, one.plan, one.simulated, one.currency) == kind
-            and accounts[one.name] & accounts[wallet.name]
-        ]
-        return [*others, wallet]
-
-    def _account(self, wallet: Wallet) -> frozenset[str]:
-        """Give what tells a wallet's account: its key at its host, and what the provider calls it."""
-        told = {one.account for one in self._reading.latest_readings(wallet.name) if one.account is not None}
-        return frozenset({f"{wallet.fingerprint} at {wallet.host}", *told})
-
     def _books(self, wallet: Wallet, since: str) -> Books:
         since = max(since, self._since.get(wallet.name, since))
-        rows = [one for one in self._reading.attempts_of([wallet.name], since=since) if _is_of(one, wallet)]
+        # What a key before this one asked moved an account of its own.
+        others_until = self._readings[wallet.name].others_until(since)
+        rows = [
+            one
+            for one in self._reading.attempts_of([wallet.name], since=since)
+            if _is_of(one, wallet) and one.intent_index > others_until
+        ]
         if len(rows) > ATTEMPTS_MAX:
             left = rows[:-ATTEMPTS_MAX]
             since = self._since[wallet.name] = max([since, *(row.ended_at for row in left if row.ended_at)])
@@ -155,7 +158,7 @@ class Scales:
             rows=tuple(rows),
             verdicts=tuple(verdicts),
             held=held,
-            waits=tuple(waiting(recent, held, verdicts)),
+            waits=tuple(waiting(recent, held)),
             doubts=tuple(row for row in recent if row.outcome is AttemptOutcome.IN_DOUBT),
             known_from=since,
         )
@@ -166,17 +169,33 @@ class Scales:
         if len(found) < 2:  # noqa: PLR2004 - a window has two ends
             return []
         rows = [row for books in group for row in books.rows]
-        weighed, settling = pieces(rows, self._records(rows), self._measures), self._settlings[wallet.name]
+        held = {name: one for books in group for name, one in books.held.items()}
+        weighed = disputed(pieces(rows, self._records(rows), self._measures), held)
+        proven = {n: one for books in group for n, one in first_proven(books.rows, books.verdicts).items()}
+        weighed = followed(weighed, proven, held)
+        for books in group:
+            weighed = disagreed(weighed, books.rows, books.verdicts)
+        settling = self._settlings[wallet.name]
         judged: list[Found] = []
+        around: list[Found] = []  # windows that hold what was judged MISMATCH before, the widest first
+        stolen: Round | None = None
         for opening in self._openings(group, found, many=len(rows) > MANY):
-            ends = _ends(group, opening, found[-1])
+            ends = self._ends(group, opening, found[-1])
             one = judge(ends, weighed, settling)
-            if one is not None:
-                mended = matured(one, ends, weighed, settling) if one.verdict.code == _SHORT else None
-                judged.append(mended or one)
-                if one.verdict.word is VerdictWord.PROVEN:
+            if one is None:
+                continue
+            if one.verdict.word is VerdictWord.PROVEN:
+                # What a wider window moved too much must lie before this one, not in what this one's edges blur.
+                earlier = None if stolen is None else judge(self._ends(group, stolen, opening), weighed, settling)
+                if stolen is None or (earlier is not None and earlier.verdict.code == _STOLEN):
+                    judged.append(one)
                     break
-        return judged if len(judged) == 1 else _speaking(judged)
+                continue
+            weighed = owing(weighed, one.decided) if came_short(one.verdict) else weighed
+            stolen = opening if one.verdict.code == _STOLEN else stolen
+            mended = matured(one, ends, weighed, settling) if one.verdict.code == _SHORT else None
+            (around if one.disputed else judged).append(mended or one)
+        return [*_around(around, judged), *(judged if len(judged) == 1 else _speaking(judged))]
 
     def _openings(self, group: Sequence[Books], found: list[Round], *, many: bool) -> list[Round]:
         """Choose where windows begin; never where an attempt that is not looked at may be billed after it."""
@@ -186,8 +205,33 @@ class Scales:
         intents = [row.intent_index for books in group for row in (*books.waits, *books.doubts)]
         if not intents:
             return _idle_opening(group[-1], found)
-        chosen = openings(found, intents)
-        return chosen[:1] + chosen[1 - OPENINGS_OF_MANY :] if many and len(chosen) > OPENINGS_OF_MANY else chosen
+        chosen = openings(found, intents, at_most=OPENINGS_OF_MANY if many else OPENINGS_MAX)
+        return self._with_calm(group, found, chosen)
+
+    def _with_calm(self, group: Sequence[Books], found: list[Round], chosen: list[Round]) -> list[Round]:
+        """Begin windows also where no attempt blurs their edge: what was proven before may be weighed again."""
+        usual_ns = self._settlings[group[-1].wallet.name].usual_ns
+        rows = sorted((row for books in group for row in books.rows), key=lambda row: row.intent_index)
+        ends = [(row.intent_index, None if row.ended_at is None else utc_ns(row.ended_at)) for row in rows]
+        bills = [(intent, None if ended is None else ended + usual_ns) for intent, ended in ends]
+        since = max(last_mismatch(books.verdicts) for books in group)
+        calms = [one for one in calm(found[:-1], bills) if one[0].index >= since]
+        begins = [one[0].index for one in calms]
+        nearest = {bisect_right(begins, one[0].index) for one in chosen}
+        each = {one[0].index: one for one in (*chosen, *(calms[place - 1] for place in nearest if place))}
+        return [each[index] for index in sorted(each)]
+
+    def _ends(self, group: Sequence[Books], opening: Round, closing: Round) -> Ends:
+        wallet = group[-1].wallet
+        return Ends(
+            provider=wallet.provider,
+            wallet=wallet.name,
+            simulated=wallet.simulated,
+            opening=_read(opening),
+            closing=_read(closing),
+            shared_with=tuple(books.wallet.name for books in group[:-1]),
+            unseen=unseen(self._reading, wallet, self._measures[wallet.name], opening, closing),
+        )
 
     def _records(self, rows: Sequence[AttemptRow]) -> dict[str, Attempt]:
         found = {}
@@ -216,6 +260,23 @@ class Scales:
         if said is None or all(_says(books.held.get(row.attempt_id), said) for row in rows):
             return []
         return [said]
+
+    def unwatched(self, wallet: Wallet) -> VerdictEntry | None:
+        """Say of attempts that have settled since the last verdict that no reading is taken; None if none have.
+
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        with self._reading.snapshot():
+            books = self._books(wallet, utc_text(self._clock.now_ns() - LOOKED_BACK_S * NS_PER_S))
+        settled_at = utc_text(self._clock.now_ns() - self._settlings[wallet.name].usual_ns)
+        judged_until = max((one.until for one in books.verdicts), default=-1)
+        rows = [
+            row
+            for row in books.waits
+            if row.intent_index > judged_until and row.ended_at is not None and row.ended_at <= settled_at
+        ]
+        return switched_off(wallet, rows) if rows else None
 
     def _is_told(self, attempts: Sequence[str]) -> bool:
         """Tell whether something was found of each of these attempts before."""
@@ -249,22 +310,17 @@ def _read(one: Round) -> Round:
     return tuple(reading for reading in one if reading.outcome is ReadingOutcome.READ)
 
 
-def _ends(group: Sequence[Books], opening: Round, closing: Round) -> Ends:
-    wallet = group[-1].wallet
-    return Ends(
-        provider=wallet.provider,
-        wallet=wallet.name,
-        simulated=wallet.simulated,
-        opening=_read(opening),
-        closing=_read(closing),
-        shared_with=tuple(books.wallet.name for books in group[:-1]),
-    )
-
-
 def _idle_opening(books: Books, found: list[Round]) -> list[Round]:
     """Give the round that the last window closed with: what moved before was judged; none if it is the newest."""
     closed = next((one.closed for one in books.verdicts if one.closed is not None), -1)
     return [one for one in found[:-1] if one[-1].index >= closed][:1]
+
+
+def _around(around: Sequence[Found], judged: Sequence[Found]) -> list[Found]:
+    """Choose the widest finding on a window around a MISMATCH; it repeats no shortage that lies after that."""
+    shortages = {_SHORT, _SHORT_FOR_GOOD}
+    is_short_after = any(one.verdict.code in shortages for one in judged)
+    return [one for one in around[:1] if not (is_short_after and one.verdict.code in shortages)]
 
 
 def _speaking(judged: Sequence[Found]) -> list[Found]:
@@ -275,16 +331,16 @@ def _speaking(judged: Sequence[Found]) -> list[Found]:
 def _news(group: Sequence[Books], found: Sequence[Found]) -> list[VerdictEntry]:
     """Write findings for each wallet of the account that they say something new of; its last wallet asked."""
     names = [books.wallet.name for books in group]
-    return [
-        msgspec.structs.replace(
-            one.verdict,
-            wallet=books.wallet.name,
-            shared_with=tuple(name for name in names if name != books.wallet.name),
-        )
-        for place, one in enumerate(found)
-        for books in group
-        if _is_new(books, one, found[place + 1 :], is_asked=books is group[-1])
-    ]
+    new: list[VerdictEntry] = []
+    for place, one in enumerate(found):
+        for books in group:
+            name = books.wallet.name
+            is_open = one.verdict.word is VerdictWord.UNVERIFIED  # an earlier finding would take its place
+            is_covered = is_open and any(before.wallet == name for before in new)
+            if is_covered or _is_new(books, one, found[place + 1 :], is_asked=books is group[-1]):
+                others = tuple(other for other in names if other != name)
+                new.append(msgspec.structs.replace(one.verdict, wallet=name, shared_with=others))
+    return new
 
 
 def _is_new(books: Books, found: Found, better: Sequence[Found], *, is_asked: bool) -> bool:
@@ -329,4 +385,5 @@ def _resolution(row: AttemptRow, cost_pico: int, currency: str, verdict: Verdict
         by=ends,
         why=f"Of all that the attempts in doubt between {ends} may have cost, one alone explains how far the"
         f" provider's counter moved: this one cost {cost}.",
+        tolerance=None if verdict.sums is None or not cost_pico else verdict.sums.tolerance,
     )

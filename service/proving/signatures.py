@@ -7,23 +7,22 @@ Valid says that the provider accepted this nonce and model at that time, and not
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from service.calling.connection import LostError
 from service.calling.wire import UnsentError
 from service.core.books import VerdictEntry, VerificationEntry
 from service.core.entries import SettlementEntry
-from service.core.evidence import Signature
 from service.core.record import Attempt, Step
 from service.core.redact import redacted
 from service.core.shapes import Clock, Inquiry, Provider
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.timely import untimely
+from service.core.times import NS_PER_S, utc_text
 from service.core.wallet import Wallet
 from service.core.words import VerificationOutcome
 from service.errors import LedgerError, StoreError
 from service.ledger.reading import Reading
-from service.proving.findings import forged, out_of_time
+from service.proving.findings import forged
 from service.proving.readings import WORD_CHARS_MAX, Appends, Inquires
 from service.proving.uncut import off_loop
 
@@ -32,8 +31,6 @@ AGAIN_S = (60, 900)  # after the first try that gave no answer, and after the se
 TRIES_MAX = 3
 LOOKED_BACK_S = 48 * 3600
 JOBS_MAX = 500
-APART_S_MAX = 300  # two clocks, and an answer on its way
-_NS_PER_MS = 1_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -142,9 +139,8 @@ class Verifier:
             return ()
         if wallet.simulated is not attempt.simulated or not attempt.intent.endpoint.startswith(wallet.base_url):
             return ()  # another wallet bore this name: its key is not known any more
-        late = _out_of_time(wallet, attempt, end)
-        if late is not None:
-            return (late,)
+        if untimely(attempt) is not None:
+            return ()  # the record itself says M8, whatever the provider says of it
         inquiry = self._providers[wallet.provider].counters.verification(end.signature)
         if inquiry is None:
             return ()
@@ -188,45 +184,6 @@ def signed(steps: Sequence[Step]) -> bool:
 
 def _is_open(said: VerificationEntry) -> bool:
     return said.outcome is VerificationOutcome.UNAVAILABLE
-
-
-def _out_of_time(wallet: Wallet, attempt: Attempt, end: SettlementEntry) -> VerdictEntry | None:
-    """Find a signature that is of another time than its attempt, by our clock and by the answer's own date."""
-    signature = end.signature
-    signed_ns = None if signature is None else _signed_ns(signature)
-    if signature is None or signed_ns is None:
-        return None
-    slack_ns = APART_S_MAX * NS_PER_S
-    if utc_ns(attempt.intent.at) - slack_ns <= signed_ns <= utc_ns(end.at) + slack_ns:
-        return None
-    dated_ns = _dated_ns(attempt)
-    lasted_ns = utc_ns(end.at) - utc_ns(attempt.intent.at)
-    if dated_ns is not None and abs(dated_ns - signed_ns) <= lasted_ns + slack_ns:
-        return None  # this machine's clock is off, not the provider's word
-    return out_of_time(
-        wallet,
-        attempt.intent.attempt_id,
-        signature,
-        signed_at=utc_text(signed_ns),
-        began_at=attempt.intent.at,
-        ended_at=end.at,
-    )
-
-
-def _signed_ns(signature: Signature) -> int | None:
-    """Read a signature's time, whole milliseconds since 1970; None where it is none."""
-    text = signature.timestamp
-    if not text.isascii() or not text.isdigit() or len(text) > len("9999999999999"):
-        return None
-    return int(text) * _NS_PER_MS
-
-
-def _dated_ns(attempt: Attempt) -> int | None:
-    headers = {} if attempt.accepted is None else attempt.accepted.headers
-    try:
-        return int(parsedate_to_datetime(headers["date"]).timestamp()) * NS_PER_S
-    except (KeyError, ValueError, OverflowError):
-        return None
 
 
 async def _either(woken: asyncio.Event, wait_s: float | None) -> None:

@@ -11,6 +11,7 @@ from service.errors import (
     IdempotencyConflictError,
     InternalError,
     InvalidArgumentsError,
+    MayNotSeeError,
     NoWalletError,
     ProviderRefusedError,
     UnknownModelError,
@@ -19,6 +20,7 @@ from service.mcp.events import ToolFault, ToolReply
 
 _OUTCOMES: tuple[tuple[type[ExaiError], ToolOutcome], ...] = (
     (InvalidArgumentsError, ToolOutcome.TOOL_ERROR),
+    (MayNotSeeError, ToolOutcome.TOOL_ERROR),
     (IdempotencyConflictError, ToolOutcome.TOOL_ERROR),
     (UnknownModelError, ToolOutcome.TOOL_ERROR),
     (ProviderRefusedError, ToolOutcome.REFUSED),
@@ -29,6 +31,7 @@ _ZERO_REASONS: tuple[tuple[type[ExaiError], ZeroReason], ...] = (
     (InvalidArgumentsError, ZeroReason.INVALID_ARGUMENTS),
     (IdempotencyConflictError, ZeroReason.INVALID_ARGUMENTS),
     (UnknownModelError, ZeroReason.INVALID_ARGUMENTS),
+    (MayNotSeeError, ZeroReason.NO_MODEL_STEP),
     (NoWalletError, ZeroReason.NO_WALLET),
     (BudgetStopError, ZeroReason.BUDGET_STOP),
     (CallCancelledError, ZeroReason.CANCELLED),

@@ -15,6 +15,12 @@ def told(struct: msgspec.Struct) -> dict[str, Any]:
     return plain
 
 
+def unmarked(sentence: str) -> str:
+    """Give a verdict's sentence as it stands after another one: without the mark, and begun with a capital."""
+    plain = sentence.removeprefix(SIMULATED)
+    return plain[:1].upper() + plain[1:]
+
+
 def object_schema(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
     """Write the JSON Schema of what a struct becomes: an object at its top, as MCP demands."""
     (of,), parts = msgspec.json.schema_components((kind,), ref_template="#/$defs/{name}")

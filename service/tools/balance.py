@@ -45,6 +45,7 @@ class BalanceTool:
     description = (
         "Tells what the providers' own counters say of each wallet: balance, plan quota, packages, limits, each"
         " with its time; or why a counter cannot be read. With fresh they are asked now. It spends nothing."
+        " These are of all clients' calls: a client that may see its own alone is refused."
     )
     input_schema = _INPUT_SCHEMA
     output_schema: Mapping[str, Any] | None = object_schema(Balances)
@@ -69,6 +70,7 @@ class BalanceTool:
 
         Raises:
             InvalidArgumentsError: there is no such wallet.
+            MayNotSeeError: the caller may see its own calls alone.
         """
         found = await prover.balances(arguments.get("wallet"), fresh=arguments.get("fresh", False))
         return ToolResult(text="\n".join(map(_text, found)), structured=told(Balances(wallets=found)))

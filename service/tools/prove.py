@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from service.core.proving import Proof, ProofAsked
+from service.core.proving import Proof, ProofAsked, ours
 from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
-from service.tools._told import SIMULATED, object_schema, told
+from service.tools._told import SIMULATED, object_schema, told, unmarked
 
 NAME_CHARS_MAX = 200
 MODEL_CHARS_MAX = 100
@@ -90,15 +90,13 @@ class Prove:
 
 
 def _text(proof: Proof) -> str:
-    sentence = proof.sentence.removeprefix(SIMULATED)
-    said = f"{SIMULATED if proof.simulated else ''}{proof.word} ({proof.code}). {sentence}"
-    spent = "an unknown amount" if proof.spent is None else f"{proof.spent} {proof.unit or ''}".strip()
+    said = f"{SIMULATED if proof.simulated else ''}{proof.word} ({proof.code}). {unmarked(proof.sentence)}"
     calls = "1 call" if proof.calls == 1 else f"{proof.calls} calls"
-    lines = [said, f"Wallet {proof.wallet}, model {proof.model}: {calls}, {spent} by our own account."]
+    lines = [said, f"Wallet {proof.wallet}, model {proof.model}: {calls}; by our own account {ours(proof)}."]
     for name, reading in (("before", proof.opening), ("after", proof.closing)):
         if reading is not None:
             figures = ", ".join(f"{one.name} {one.amount} {one.unit}" for one in reading.figures)
-            lines.append(f"The counter {reading.counter} {name}, at {reading.at}: {figures}.")
+            lines.append(f"The counter {reading.counter} {name}, at {reading.at}: {figures or 'read'}.")
     if proof.tool_call_id is not None:
         lines.append(f"The receipt of this call, {proof.tool_call_id}, holds every attempt.")
     return "\n".join(lines)

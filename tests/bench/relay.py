@@ -32,7 +32,7 @@ async def _relay(
     app: web.Application, socket: web.WebSocketResponse, asked: dict[str, Any], *, stream: bool
 ) -> str:
     prompt = asked["params"]["arguments"]["prompt"]
-    body = {"model": "kimi-k3", "messages": [{"role": "user", "content": prompt}], "stream": stream}
+    body = {"model": "kimi-k2.6", "messages": [{"role": "user", "content": prompt}], "stream": stream}
     sent = _encode(body)
     headers = {"Content-Type": "application/json", "Authorization": "Bearer sim-rich-bench"}
     async with app[HTTP].post(app[URL], data=sent, headers=headers) as answer:

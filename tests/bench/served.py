@@ -21,6 +21,8 @@ from service.ledger.store import Rows
 from service.secret import Secret
 from service.settings import Settings, WalletSource
 
+READING_S = 300.0
+
 
 def _nothing(*_: object, **__: object) -> None:
     """Do nothing."""
@@ -37,7 +39,7 @@ def _fsync() -> None:
 
 
 def _rows() -> None:
-    patch("service.ledger.ledger.rows", lambda _steps: Rows((), (), ())).start()
+    patch("service.ledger.writer.rows", lambda _steps: Rows((), (), ())).start()
 
 
 def _reuse() -> None:
@@ -61,6 +63,15 @@ def _metrics() -> None:
     patch("otel.listening.MetricsListener.take", _nothing).start()
 
 
+def _readings() -> None:
+    """Ask no counter, judge no window and verify no signature."""
+    patch("service.proving.proving.Proving.run", _rest).start()
+
+
+async def _rest(_proving: object) -> None:
+    """Do nothing."""
+
+
 FEATURES: dict[str, Callable[[], None]] = {
     "spans": _spans,
     "metrics": _metrics,
@@ -69,16 +80,19 @@ FEATURES: dict[str, Callable[[], None]] = {
     "connection-reuse": _reuse,
     "argument-schema": _schema,
     "receipt": _receipt,
+    "readings": _readings,
 }
 
 
-async def main(upstream: str, folder: Path) -> None:
+async def main(upstream: str, folder: Path, reading_s: float) -> None:
     """Serve until killed; the port is the first line said."""
-    source = WalletSource(provider="kimi", base_url=upstream, key=Secret("sim-rich-bench"))
+    key = Secret(f"sim-rich-bench-{os.getpid()}")  # of its own: another one's calls would move its balance
+    source = WalletSource(provider="kimi", base_url=upstream, key=key)
     settings = Settings(
         port=0,
         data_dir=folder,
         wallets=(source,),
+        reading_interval_s=reading_s,
         calls_in_flight_max=256,
         client_calls_in_flight_max=256,
     )
@@ -93,8 +107,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("upstream")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--reading-s", type=float, default=READING_S, help="between readings of the counters")
     parser.add_argument("without", nargs="*", choices=[[], *FEATURES])
     arguments = parser.parse_args()
     for feature in arguments.without:
         FEATURES[feature]()
-    asyncio.run(main(arguments.upstream, arguments.folder))
+    asyncio.run(main(arguments.upstream, arguments.folder, arguments.reading_s))

@@ -70,6 +70,14 @@ def test_a_named_wallet_pays() -> None:
         router.route(ask(wallet=second.name, model="kimi-k3"), at_ns=BEGUN_NS)
 
 
+def test_a_plan_s_default_model_is_one_that_it_rates() -> None:
+    """Nobody named a model, and a plan pays: what the call draws must be known."""
+    provider = PROVIDERS["glm"]
+    plan = wallet(provider, "sim-one", base_url="http://127.0.0.1:9100/api/coding/paas/v4")
+    route = Router(PROVIDERS, [plan], PRICES).route(ask(), at_ns=BEGUN_NS)
+    assert ("coding", "glm-5.2") == (route.wallet.plan, route.model)
+
+
 @pytest.mark.parametrize("asked", [ask(wallet="nobody"), ask(wallet="", provider="glm")])
 def test_no_such_wallet(asked: Ask) -> None:
     """The refusal names those that there are."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.checks.against import Against
 from service.checks.proving import Cadence, last_read, proofs
 from service.core.books import Figure, ReadingEntry, VerdictEntry
 from service.core.entries import AnyEntry
@@ -108,7 +109,7 @@ def looked(tmp_path: Path) -> Iterator[Callable[..., Check]]:
         asyncio.run(write(*entries))
         opened.append(Reading(tmp_path))
         one = PLAYED if simulated else KIMI
-        (found,) = proofs((one,), opened[-1], KNOWN, cadence, now_ns=AT_NS)
+        (found,) = proofs((one,), opened[-1], KNOWN, cadence, now_ns=AT_NS, against=Against())
         assert "canary" not in found.sentence
         assert ("proof", "kimi-main") == (found.name, found.of)
         return found

@@ -123,6 +123,16 @@ def test_amounts_that_differ_are_4(asked: Asked) -> None:
     assert ("amount_differs", "request_id", "0.05") in found
 
 
+def test_tokens_that_differ_are_4(asked: Asked) -> None:
+    """Though the amount be the same; the counts of both sides are told, in the table too."""
+    text = rows(0) + f"chat-1,{at()},100,51,0.25,USD\n"
+    status, out = asked.status(text, "--format", "json")
+    told = json.loads(out)
+    assert (DIFFER, 1) == (status, told["counts"]["tokens_differ"])
+    assert "output_tokens: ours 50, theirs 51" in [pair["tokens"] for pair in told["pairs"]]
+    assert "theirs 51" in " ".join(asked.status(text)[1].replace("│", " ").split())
+
+
 def test_without_ids_time_and_tokens_decide(asked: Asked) -> None:
     """Two calls alike at one time stay open; another count of tokens is another call."""
     text = "time,input_tokens,output_tokens\n" + f"{at(60)},100,50\n"
@@ -266,7 +276,10 @@ def test_help_says_what_it_is_worth(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["ledger", "match", "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert ("No real statement of either provider was at hand" in told, "3 gaps, 4 amounts differ" in told) == (
+    assert (
+        "No real statement of either provider was at hand" in told,
+        "3 gaps, 4 amounts or tokens differ" in told,
+    ) == (
         True,
         True,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from service.cli._bundle import cost_text
 from service.cli._main import main
 from service.cli.prove import SIMULATED_STATUS, Live, status_of
 from service.core.entries import decode
@@ -144,3 +145,24 @@ def test_a_bundle_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFi
     assert 1 == main(["prove", "--out", str(tmp_path / "taken"), "--data-dir", str(tmp_path / "data")])
     assert "is there already" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_the_bundle_says_how_amounts_are_worked_out(made: Made) -> None:
+    """By each settlement's rates; of a plan by what it counts at that time, which no entry states."""
+    assert "usage x rates of each settlement" in cost_text([made.intent(), made.settlement()])
+    at = "2026-11-23T06:00:00.000000Z"  # 14:00 in Beijing, a Monday: a peak hour
+    plan = made.intent(provider="glm", model="glm-5.3", plan="coding")
+    said = cost_text([plan, made.settlement(index=7, at=at)])
+    assert "7-settlement.json: glm-5.3, credits per million tokens: 690 uncached input, 170 cached input" in said
+    assert "nothing signed here states" in said
+    half = cost_text([plan, made.settlement(index=7, at="2026-11-23T05:59:59.000000Z")])
+    assert "345 uncached input, 85 cached input, 1200 output" in half
+
+
+def test_the_bundle_says_what_refusals_and_doubts_mean(proved: tuple[Path, int, str]) -> None:
+    """Neither adds an amount; a doubt leaves the sum unknown, and is looked up at the provider."""
+    (path,) = proved[0].glob("exai-proof-*.zip")
+    with zipfile.ZipFile(path) as bundle:
+        readme = bundle.read("README.txt").decode()
+    assert "A refusal, entries/*-refusal.json, told of no usage" in readme
+    assert "`spent` is then null" in readme

@@ -247,6 +247,12 @@ def owner() -> str | None:
     return None
 
 
+@pytest.fixture
+def local_may_prove() -> bool:
+    """Whether a reader on this machine may begin a proof without a token."""
+    return True
+
+
 class Asker:
     """Who asks, and what came of a wish for a proof."""
 
@@ -277,7 +283,13 @@ def asker() -> Asker:
 
 
 @pytest.fixture
-async def browser(books: Books, simulated_banner: bool, owner: str | None, asker: Asker) -> AsyncIterator[Browser]:  # noqa: FBT001 - a fixture
+async def browser(
+    books: Books,
+    simulated_banner: bool,  # noqa: FBT001 - a fixture
+    owner: str | None,
+    asker: Asker,
+    local_may_prove: bool,  # noqa: FBT001 - a fixture
+) -> AsyncIterator[Browser]:
     """A client of a console over that ledger, mounted as the service mounts it."""
     outer = web.Application(middlewares=[asker.stand])
     console = create(
@@ -292,6 +304,8 @@ async def browser(books: Books, simulated_banner: bool, owner: str | None, asker
         may_stay=lambda _request: books.welcome,
         wallets=("kimi-main",),
         prove=asker.prove,
+        local_may_prove=local_may_prove,
+        proof_most={"kimi-main": ("0.5", "USD")},
     )
     outer.add_subapp(PREFIX, console)
     async with TestClient(TestServer(outer)) as client:

@@ -148,7 +148,7 @@ async def test_every_end_state_has_words(books: "Books", shows: "Shows", made: "
         "0 never left this machine: connection refused",
         "0 this tool asks no model",
         "kimi, 2 attempts",
-        "? UNVERIFIED U1: no window decides it yet",
+        "? UNVERIFIED U1: no window decides it",
         "? UNVERIFIED U6",
         "? UNVERIFIED U7",
         "? UNVERIFIED U9",

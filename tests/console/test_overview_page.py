@@ -17,7 +17,7 @@ from service.ledger.findings import Problem
 
 if TYPE_CHECKING:
     from tests.conftest import Made
-    from tests.console.conftest import Books, Browser, Shows
+    from tests.console.conftest import Books, Browser, Shows, Theirs
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</td>"
 UNKNOWN = Cost(status=CostStatus.UNKNOWN_PRICE, currency=None, amount=None, price_version="v")
@@ -134,7 +134,7 @@ async def test_the_page_shows_what_its_json_says(
         assert tile["host"] in page
     for words in (
         "≠ MISMATCH",
-        "SIMULATED: Nothing looks wrong in the last 7 days: 2 calls.",
+        "SIMULATED: Of 2 calls in the last 7 days 1 is in doubt.",
         "unknown no price is known for 1 settled attempt",
         "SIMULATED providers and wallets: no real money",
         "A call with attempts in several tiles counts in each.",
@@ -342,3 +342,18 @@ async def test_how_far_the_record_can_be_relied_on_is_said(books: "Books", shows
     page = await shows("/")
     assert "(no newer checkpoint could be kept)" in page
     assert "(the audit cannot look)" in page
+
+
+async def test_a_wallet_is_only_called_unreadable_where_calls_wait_for_it(
+    books: "Books", browser: "Browser", made: "Made", theirs: "Theirs"
+) -> None:
+    """A call that another verdict decided waits for no reading, however blind its wallet is now."""
+    await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    for entry in (theirs.verdict("U12"), theirs.refused()):
+        await books.add(entry)
+    (standing,) = (await told(browser))["standings"]
+    assert ("unconfirmed", False) == (standing["state"], "cannot read" in standing["lead"])
+    await books.add(theirs.verdict("U4"))
+    (standing,) = (await told(browser))["standings"]
+    assert "blind" == standing["state"]
+    assert standing["lead"].startswith("We cannot read kimi-main. Of 1 call in the last 7 days 1 is recorded but")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from service.core.books import TokenClass
 from service.core.evidence import Signature, TlsPeer
 from tests.browsing import breaches, browsing
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 
 TRANSFER_BYTES_MAX = 15_000
 SENTENCE = "Between two readings 1 call should have cost 0.25 USD; the balance moved by 0.25 USD."
+
+
+# Words that stand on more than one line.
+BROKEN = """(selector) => [...document.querySelectorAll(selector)].flatMap((shown) => {
+  const texts = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT), found = [];
+  while (texts.nextNode()) {
+    for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((part) => part.top)).size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+})"""
 
 
 @pytest.fixture
@@ -80,6 +96,30 @@ async def test_every_page_fits_and_breaks_no_rule(
             await shown(page, browser, path)
             assert width >= await page.evaluate("document.documentElement.scrollWidth"), (name, width)
             assert [] == await breaches(page), name
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+async def test_no_number_is_broken(
+    context: BrowserContext, books: "Books", browser: "Browser", made: "Made", theirs: "Theirs", width: int
+) -> None:
+    """Amounts and counts stand on one line, and so do the heads above them; nothing scrolls sideways for it."""
+    await books.proven(made, theirs)
+    long = {"opening": "999999.99999475", "closing": "999999.99844475", "moved": "0.00155", "surely": "0.00155525"}
+    classes = tuple(
+        TokenClass(name=name, ours=12_345_678, theirs=12_345_670)
+        for name in ("uncached_input", "cached_input", "cache_write", "output")
+    )
+    sums = theirs.sums(**long, tolerance="0.0000000105", attempts=12_345, classes=classes)
+    index = await books.add(theirs.verdict("M7", sums=sums, wallet="glm-plan-with-a-long-name"))
+    page = await context.new_page()
+    await page.set_viewport_size({"width": width, "height": 900})
+    for path, selector in (
+        ("/reconcile", ".windows .tokens, .windows thead"),
+        (f"/reconcile/{index}", ".numbers, .worked .number, .windows .tokens"),
+    ):
+        await shown(page, browser, path)
+        assert [] == await page.evaluate(BROKEN, selector), path
+        assert width >= await page.evaluate("document.documentElement.scrollWidth"), path
 
 
 async def test_every_page_is_small(

@@ -87,6 +87,35 @@ async def test_reading_alone_is_not_enough(
     assert [] == asker.begun
 
 
+@pytest.mark.parametrize("local_may_prove", [False])
+async def test_where_a_token_is_configured_reading_without_one_spends_nothing(
+    browser: "Browser", shows: "Shows", asker: "Asker"
+) -> None:
+    """Whoever is on this machine may read; to spend, a token with the scope admin is needed."""
+    assert "Begin the proof" not in await shows("/reconcile")
+    answer = await browser.post("/console/prove", data={}, headers=here(browser))
+    assert 403 == answer.status
+    assert [] == asker.begun
+    asker.caller = ADMIN
+    answer = await browser.post("/console/prove", data={}, headers=here(browser), allow_redirects=False)
+    assert 303 == answer.status
+
+
+@pytest.mark.parametrize("wallet", ["kimi-main", ""])
+async def test_more_than_ten_times_the_usual_cap_is_refused(
+    browser: "Browser", asker: "Asker", wallet: str
+) -> None:
+    """The page says how much it may be; the very most is allowed."""
+    form = {"wallet": wallet, "max_cost": "0.500001"}
+    answer = await browser.post("/console/prove", data=form, headers=here(browser))
+    assert 400 == answer.status
+    assert "may come to 0.5 USD at most for kimi-main; 0.500001 is more" in Strict(await answer.text()).text
+    assert [] == asker.begun
+    form["max_cost"] = "0.5"
+    answer = await browser.post("/console/prove", data=form, headers=here(browser), allow_redirects=False)
+    assert 303 == answer.status
+
+
 async def test_an_admin_has_the_form(shows: "Shows", browser: "Browser", asker: "Asker") -> None:
     """It names the wallets and says that it spends; only its page tells where its request comes from."""
     asker.caller = ADMIN

@@ -276,7 +276,7 @@ async def test_a_window_decides_a_call_and_is_linked(
     assert "All" not in (overview := await shows("/")).partition("charged call")[0][-20:]
     assert "The one charged call in the last 7 days is confirmed by the providers' own books." in overview
     assert "You spent 0.25 USD." in overview
-    assert "Last checked against the providers' own books at 2026-11-22" in overview
+    assert "The providers' own books were last read at 2026-11-22" in overview
 
 
 @pytest.mark.parametrize(

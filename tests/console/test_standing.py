@@ -59,9 +59,12 @@ def books(**changed: object) -> Books:
     return msgspec.structs.replace(standing, **changed)
 
 
-def only(counts: list[VerdictCount], *sums: VerdictSum, of: Sequence[Books] = ()) -> Standing:
+def only(
+    counts: list[VerdictCount], *sums: VerdictSum, of: Sequence[Books] = (), blind: Sequence[str] = ()
+) -> Standing:
     """Say the one sentence of counts that need one."""
-    (found,) = standings(counts, list(sums), when=WHEN, books=of, as_of="2026-11-22T12:00:00.000000Z")
+    as_of = "2026-11-22T12:00:00.000000Z"
+    (found,) = standings(counts, list(sums), when=WHEN, books=of, blind=blind, as_of=as_of)
     return found
 
 
@@ -73,7 +76,7 @@ def test_a_everything_is_proven() -> None:
         "All 214 charged calls in the last 7 days are confirmed by the providers' own books. You spent 7 USD."
         == found.lead
     )
-    assert "Last checked against the providers' own books at 2026-11-22 11:58:00.000 UTC." == found.checked
+    assert "The providers' own books were last read at 2026-11-22 11:58:00.000 UTC." == found.checked
     assert ("9 calls used no credit: 9 answered from the cache.",) == found.more
 
 
@@ -93,7 +96,7 @@ def test_b_some_are_proven() -> None:
         "Nothing looks wrong in the last 7 days: 6 calls. 7 of 9 USD is proven, 5 of 6 calls proven." == found.lead
     )
     assert (
-        "1 call waiting for the next reading (2 USD). It is due at 2026-11-22 12:05:00.000 UTC.",
+        "1 call that no reading has decided so far (2 USD). It is due at 2026-11-22 12:05:00.000 UTC.",
     ) == found.more
 
 
@@ -101,14 +104,49 @@ def test_what_was_due_is_not_promised() -> None:
     """A time that has passed is not named as when something will be looked at."""
     due = verdict(due_at="2026-11-22T11:05:00.000000Z")
     found = only([count("U1")], money("U1", 2), of=[books(verdict=due)])
-    assert ("1 call waiting for the next reading (2 USD).",) == found.more
+    assert ("1 call that no reading has decided so far (2 USD).",) == found.more
 
 
 def test_somebody_else_spends() -> None:
     """Where more moved than our calls explain it is not said that nothing looks wrong."""
     found = only([count("U3", 2), count("U14"), count("P1")], money("U3", 1))
     assert "Nothing looks wrong" not in found.lead + only([count("U3")]).lead
-    assert "some are in windows where more moved than our calls explain, sent to a host that is not" in found.lead
+    assert (
+        "2 are in windows where more moved than our calls explain; 1 is sent to a host that is not" in found.lead
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("U2", "1 is in windows that came short so far."),
+        ("U3", "1 is in windows where more moved than our calls explain."),
+        ("U5", "1 is in doubt."),
+        ("U6", "1 is in doubt."),
+        ("U11", "1 is written off, whether billed or not."),
+    ],
+)
+def test_an_open_question_is_not_well(code: str, said: str) -> None:
+    """Whether it is the only call or one of many, what it is stands in the sentence."""
+    alone = only([count(code)], of=[books()])
+    assert alone.lead == f"Of 1 call in the last 7 days {said} The providers' own books confirm no charge yet."
+    beside = only([count(code), count("P1", 8)], money("P1", 7), of=[books()])
+    assert beside.lead.startswith(f"Of 9 calls in the last 7 days {said} ")
+    assert "Nothing looks wrong" not in alone.lead + beside.lead
+
+
+def test_doubts_are_added_up_and_a_final_bill_has_its_time() -> None:
+    """The time is that of a verdict that came short, not of any other."""
+    short = verdict(code="U2", due_at="2026-11-23T00:00:00.000000Z")
+    other = verdict(code="U8", due_at="2026-11-22T13:00:00.000000Z")
+    found = only(
+        [count("U5"), count("U6", 2), count("U2", 4)],
+        of=[books(verdict=short), books(wallet="other", verdict=other)],
+    )
+    assert found.lead.startswith(
+        "Of 7 calls in the last 7 days 3 are in doubt; 4 are in windows that came short so far, final at"
+        " 2026-11-23 00:00:00.000 UTC."
+    )
 
 
 def test_c_something_disagrees() -> None:
@@ -121,7 +159,7 @@ def test_c_something_disagrees() -> None:
         "2 of 214 calls in the last 7 days disagree with the provider (1 USD)."
         " The other 8 USD is proven or waiting." == found.lead
     )
-    assert ("12 calls waiting for the next reading (3 USD).",) == found.more
+    assert ("12 calls that no reading has decided so far (3 USD).",) == found.more
 
 
 def test_d_nothing_was_charged() -> None:
@@ -149,11 +187,11 @@ def test_f_a_wallet_cannot_be_read() -> None:
         index=7,
     )
     blind = books(failures=(failure,), read_at=None)
-    found = only([count("U4", 8), count("P1")], money("U4", 1), money("P1", 2), of=[blind])
+    found = only([count("U4", 8), count("P1")], money("U4", 1), money("P1", 2), of=[blind], blind=["kimi-main"])
     assert (State.BLIND, VerdictWord.UNVERIFIED) == (found.state, found.word)
     assert (
-        "We cannot read kimi-main. Calls in the last 7 days are recorded but not confirmed."
-        " 2 of 3 USD is proven, 1 of 9 calls proven." == found.lead
+        "We cannot read kimi-main. Of 9 calls in the last 7 days 8 are recorded but not confirmed for want of a"
+        " reading. 2 of 3 USD is proven, 1 of 9 calls proven." == found.lead
     )
     assert (
         "kimi-main, balance: refused (HTTP 401): Invalid Authentication, since 2026-11-22 09:10:00.000 UTC."
@@ -175,7 +213,7 @@ def test_nothing_confirms() -> None:
     )
     assert (State.UNCONFIRMED, VerdictWord.UNVERIFIED) == (found.state, found.word)
     assert (
-        "8 calls waiting for the next reading (2 CNY and 1 USD).",
+        "8 calls that no reading has decided so far (2 CNY and 1 USD).",
         (
             "2 calls in doubt: sent, and no usage came back (≤ 3 USD and an unknown amount)."
             " Held at the worst case, not counted as spend."
@@ -215,7 +253,27 @@ def test_proven_by_a_simulator_says_so() -> None:
     found = only([count("P1", simulated=True), count("N1", asked=False)], money("P1", 1, simulated=True))
     assert VerdictWord.PROVEN is found.word
     assert found.simulated
-    assert found.lead.startswith("SIMULATED: The one charged call in the last 7 days is confirmed")
+    assert found.lead.startswith(
+        "SIMULATED: The one charged call in the last 7 days is confirmed by the simulators'"
+    )
+
+
+def test_a_simulators_books_are_no_providers() -> None:
+    """Neither what confirms nor what was read is said to be a provider's own."""
+    counted = [count("U1", simulated=True)]
+    found = only(counted, money("U1", 1, simulated=True), of=[books(simulated=True)])
+    assert found.lead.endswith("The simulators' books confirm no charge yet.")
+    assert "The simulators' books were last read at 2026-11-22 11:58:00.000 UTC." == found.checked
+
+
+def test_a_wallet_that_nothing_waits_for_takes_no_word_away() -> None:
+    """Where no call wants a reading of it, a wallet that cannot be read is told beside the sentence, not in it."""
+    failure = Failure(counter="balance", said="refused", since="2026-11-22T09:10:00.000000Z", remedy="", index=7)
+    unread = books(wallet="other", failures=(failure,), read_at=None)
+    found = only([count("U12"), count("P1", 3)], money("P1", 2), of=[books(), unread])
+    assert State.SETTLING is found.state
+    assert "cannot read" not in found.lead
+    assert "other, balance: refused" in found.more[0]
 
 
 @given(

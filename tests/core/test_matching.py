@@ -73,7 +73,54 @@ def test_an_id_matches_whatever_else_differs() -> None:
     """Any of an attempt's ids; neither time nor tokens count beside it."""
     ours = [one(ids=frozenset({"head", "body"})), one(2, at_s=5)]
     pairs = match(ours, [row("id-2", at_s=9000, output_tokens=1), row("body")])
-    assert [("matched", "a-1", "request_id"), ("matched", "a-2", "request_id")] == told(pairs)
+    assert [("matched", "a-1", "request_id"), ("tokens_differ", "a-2", "request_id")] == told(pairs)
+
+
+@pytest.mark.parametrize(
+    ("changed", "cached", "status", "tokens"),
+    [
+        ({}, True, "matched", ()),
+        ({"output_tokens": 51}, True, "tokens_differ", ("output_tokens: ours 50, theirs 51",)),
+        (
+            {"input_tokens": 99, "cached_input_tokens": 39},
+            True,
+            "tokens_differ",
+            ("input_tokens: ours 100, theirs 99", "cached_input_tokens: ours 40, theirs 39"),
+        ),
+        ({"input_tokens": 60}, False, "matched", ()),
+        ({"input_tokens": None, "output_tokens": None}, True, "matched", ()),
+        (
+            {"output_tokens": 51, "amount_pico": pico("0.5")},
+            True,
+            "amount_differs",
+            ("output_tokens: ours 50, theirs 51",),
+        ),
+    ],
+)
+def test_tokens_that_differ_are_told(
+    changed: dict[str, Any],
+    cached: bool,  # noqa: FBT001 - a table
+    status: str,
+    tokens: tuple[str, ...],
+) -> None:
+    """One request of which both sides count other tokens is no match, though its amount be the same."""
+    (pair,) = match([one()], [row("id-1", **changed)], cached=cached)
+    assert (status, tokens) == (pair.status, pair.tokens)
+
+
+def test_tokens_that_we_do_not_know_do_not_differ() -> None:
+    """An attempt in doubt was metered by nobody here."""
+    doubted = one(
+        is_expected=False,
+        outcome="in_doubt",
+        amount_pico=None,
+        currency=None,
+        uncached_input_tokens=None,
+        cached_input_tokens=None,
+        output_tokens=None,
+    )
+    (pair,) = match([doubted], [row("id-1")])
+    assert (Status.MATCHED, ()) == (pair.status, pair.tokens)
 
 
 def test_gaps_stand_on_both_sides() -> None:

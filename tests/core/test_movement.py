@@ -1,5 +1,6 @@
 """Movement: what two readings tell of consumption, and what they do not."""
 
+import msgspec
 import pytest
 
 from service.core.books import ReadingEntry
@@ -44,12 +45,15 @@ BALANCES: list[tuple[str, Parts, Parts, str, str | None, str | None]] = [
 def test_a_balance_tells_what_was_drawn_as_far_as_payments_let_it(
     said: str, before: Parts, after: Parts, least: str, most: str | None, added: str | None
 ) -> None:
-    """Vouchers are drawn first, so a rise of cash beside one that is left is a payment and nothing else."""
+    """Vouchers are drawn first, so a rise of cash beside one that is left is a payment and nothing else.
+
+    A payment may hide in a movement, and in none that leaves every number as it was.
+    """
     assert said
     movement = only(parts(*before), parts(*after))
     assert (pico(least), None if most is None else pico(most)) == (movement.least, movement.most)
     assert (None if added is None else pico(added)) == movement.added
-    assert ("balance", "available", "USD", pico("0.00001"), True) == (
+    assert ("balance", "available", "USD", pico("0.00001"), before != after) == (
         movement.counter,
         movement.figure,
         movement.unit,
@@ -192,3 +196,30 @@ def test_a_reading_tells_if_consumption_moves_one_of_its_figures() -> None:
     telling = [balance("5"), spent("1"), quota("credits_week", "1"), quota("percent_5h", "3", unit="percent")]
     assert [True] * 4 == [tells(each) for each in telling]
     assert [False] * 2 == [tells(each) for each in (packages("5"), usage("d", ("output_tokens", "1")))]
+
+
+@pytest.mark.parametrize("amount", ["300000000000000000", "1800000000000000000", "1e3", "", "NaN"])
+def test_a_number_out_of_all_bounds_is_read_by_nobody(amount: str) -> None:
+    """Whatever is committed, the rule goes on: that reading is as good as none, and so is its counter."""
+    wild, money = packages(amount), spent("1")
+    assert not tells(report(spent=amount))
+    (movement,) = movements((money, wild), (spent("2"), packages("5")))
+    assert ("spent", pico("1")) == (movement.figure, movement.least)
+    assert () == movements((report(spent=amount),), (report(spent="2"),))
+    assert counted((usage("d", ("output_tokens", amount)),), (usage("d", ("output_tokens", amount)),)) is None
+
+
+def test_a_package_that_came_or_went_may_have_paid() -> None:
+    """Nothing is left at either end, but the list is another one; so it is where nobody could read it."""
+    money = spent("1")
+    none = packages("0")
+    bought = msgspec.structs.replace(none, tells={"packages_listed": "1", "packages_held": "3000"})
+    for opening, closing, unseen, elsewhere in (
+        (none, none, False, False),
+        (none, bought, False, True),
+        (bought, none, False, True),
+        (bought, bought, False, False),
+        (none, none, True, True),
+    ):
+        (movement,) = movements((money, opening), (money, closing), unseen=unseen)
+        assert elsewhere is movement.drawn_elsewhere

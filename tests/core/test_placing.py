@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from service.core.money import pico
-from service.core.placing import Settling, decided, final_ns, place
+from service.core.placing import Aside, Settling, decided, final_ns, place, put_aside
 from service.core.times import utc_ns, utc_text
 from tests.core.two_ends import CLOSED_INDEX, OPENED_INDEX, SETTLING, doubt, edges, piece
 
@@ -16,7 +16,8 @@ PLACES = [
     ("perhaps shown after the opening reading", piece("a", began=-20, ended=-9.999), "edge"),
     ("begun before the opening reading by the log's order", piece("a", intent_index=OPENED_INDEX), "edge"),
     ("begun after the closing reading by the log's order", piece("a", intent_index=CLOSED_INDEX + 1), "outside"),
-    ("begun after the closing answer", piece("a", began=1000.6, intent_index=500, ended=1001), "outside"),
+    ("begun after the closing answer by a clock alone", piece("a", began=1001, intent_index=500), "edge"),
+    ("begun before the opening one by a clock alone", piece("a", began=-40, ended=-30, intent_index=500), "edge"),
     ("begun while the closing reading was asked for", piece("a", began=1000.5, intent_index=500), "inside"),
     ("still open", piece("a", ended=None), "edge"),
 ]
@@ -95,3 +96,24 @@ def test_an_attempt_before_the_window_may_be_billed_late_until_its_books_are_fin
     pieces = [piece("old", began=-200, ended=-100), piece("late", began=-200, ended=-99)]
     placed = place(pieces, edges(), SETTLING)
     assert ((), (), ["late"]) == (placed.inside, placed.edge, [each.attempt_id for each in placed.late])
+
+
+def test_what_was_proven_before_the_window_is_not_billed_late() -> None:
+    """Its bill was seen; one that was proven by a later reading may have been billed inside."""
+    before, after = (
+        piece(str(index), began=-50, ended=-40, proven_at=index) for index in (OPENED_INDEX, OPENED_INDEX + 1)
+    )
+    assert (after,) == place([before, after], edges(), SETTLING).late
+
+
+@pytest.mark.parametrize(("bounded", "most"), [(True, pico("1")), (False, None)])
+def test_what_is_put_aside_is_neither_counted_on_nor_in_doubt(bounded: bool, most: int | None) -> None:  # noqa: FBT001 - parametrized
+    """It was metered; how much of that was billed is what is not known."""
+    aside = put_aside(piece("a", "1"), Aside.DISPUTED, bounded=bounded)
+    assert (0, most, False, {}) == (aside.least, aside.most, aside.settled, aside.classes)
+    assert (False, False, True) == (aside.certain, aside.in_doubt, aside.billable)
+    placed = place([aside], edges(), SETTLING)
+    assert (True, ()) == (placed.disputed, placed.doubts)
+    assert frozenset() == decided(placed, edges())[1]
+    late = put_aside(piece("a", "1", ended=995), Aside.NOT_FINAL)
+    assert not place([late], edges(), SETTLING).disputed

@@ -1,6 +1,9 @@
 """What is asked and found of a proof is plain values; what is not said is for the rule to choose."""
 
-from service.core.proving import Balance, Proof, ProofAsked
+import msgspec
+import pytest
+
+from service.core.proving import Balance, Proof, ProofAsked, ours
 from service.core.words import VerdictWord
 
 
@@ -43,3 +46,32 @@ def test_a_balance_that_was_never_read_has_no_readings() -> None:
         as_of="2026-11-22T16:22:00.000000Z",
     )
     assert () == balance.readings
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"spent": "0.00113", "unit": "USD"}, "0.00113 USD"),
+        ({"spent": "0"}, "0"),
+        ({}, "an unknown amount"),
+        ({"at_most": "0.02", "unit": "USD"}, "an unknown amount: at most 0.02 USD may have been billed"),
+    ],
+)
+def test_what_is_not_known_is_never_said_as_zero(changed: dict[str, str], said: str) -> None:
+    """An unknown amount is said with its bound, where it has one."""
+    proof = Proof(
+        wallet="kimi-main",
+        provider="kimi",
+        simulated=False,
+        model="kimi-k3",
+        unit=None,
+        calls=1,
+        spent=None,
+        opening=None,
+        closing=None,
+        verdict=None,
+        word=VerdictWord.UNVERIFIED,
+        code="U1",
+        sentence="Said.",
+    )
+    assert said == ours(msgspec.structs.replace(proof, **changed))

@@ -5,8 +5,8 @@ import pytest
 from service.core.books import TokenClass
 from service.core.money import pico
 from service.core.movement import Counted, Movement
-from service.core.placing import Piece, Placed
-from service.core.weighing import Weighed, beside, compare, in_tokens, weigh
+from service.core.placing import Aside, Piece, Placed, put_aside
+from service.core.weighing import AT_EDGES, NOT_FINAL, Weighed, beside, compare, in_tokens, weigh
 from tests.core.two_ends import doubt, piece
 
 OUT = {"output_tokens": 50, "reasoning_tokens": 20}
@@ -54,7 +54,33 @@ def test_a_metered_attempt_may_cost_between_two_amounts() -> None:
     """As a plan's call does that began at one rate and ended at another."""
     first, second = (piece(name, least=pico("0.1"), most=pico("0.3")) for name in "ab")
     sums = weighed(movement("1"), first, edge=(second,)).sums
-    assert ("0.1", "0.3", "0.2", 1) == (sums.surely, sums.straddling, sums.in_doubt, sums.attempts)
+    assert ("0.1", "0.5", "0", 1) == (sums.surely, sums.straddling, sums.in_doubt, sums.attempts)
+
+
+def test_what_is_put_aside_weighs_what_it_may() -> None:
+    """Metered calls are never in doubt: those not final yet stand with the edges, disputed ones apart."""
+    late, other = put_aside(piece("l", "0.4"), Aside.NOT_FINAL), put_aside(piece("o", "0.7"), Aside.DISPUTED)
+    found = weighed(movement("1"), piece("a", "0.9"), late, other, edge=(piece("e", "0.2"),))
+    sums = found.sums
+    assert ("0.9", "0.6", "0", "0.7", 1) == (
+        sums.surely,
+        sums.straddling,
+        sums.in_doubt,
+        sums.disputed,
+        sums.attempts,
+    )
+    assert (AT_EDGES, NOT_FINAL) == found.straddles
+    assert not found.unbounded
+
+
+def test_nothing_is_sharp_around_a_dispute() -> None:
+    """However small; and without a bound nothing is over."""
+    small = put_aside(piece("o", "0.0001"), Aside.DISPUTED)
+    assert not weighed(movement("1"), piece("a", "1"), small).sharp
+    assert weighed(movement("3"), piece("a", "1"), small).over
+    wild = put_aside(small, Aside.DISPUTED, bounded=False)
+    found = weighed(movement("3", payable=True), piece("a", "1"), wild)
+    assert (False, None, True) == (found.over, found.sums.disputed, found.may_hide)
 
 
 def test_an_attempt_that_was_not_billed_weighs_nothing() -> None:
@@ -171,3 +197,12 @@ def test_an_attempt_is_restated_in_tokens() -> None:
     lost = in_tokens(doubt("b"))
     assert (0, None, 0) == (lost.least, lost.most, lost.floor)
     assert piece("c", "0") == in_tokens(piece("c", "0"))
+
+
+def test_nothing_is_proven_by_what_an_earlier_window_was_short_of() -> None:
+    """Its bill may have come here, in the place of one that never came."""
+    late, owing = (piece("late", "0.1", began=-50, ended=-40, owing=owes) for owes in (False, True))
+    inside = (piece("a", "1"),)
+    assert weigh(movement("1"), Placed(inside=inside, edge=(), late=(late,))).sharp
+    found = weigh(movement("1"), Placed(inside=inside, edge=(), late=(owing,)))
+    assert (pico("0.1"), False) == (found.owed, found.sharp)

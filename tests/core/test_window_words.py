@@ -7,6 +7,7 @@ import pytest
 
 from service.core.books import TokenClass, WindowSums
 from service.core.placing import Edges
+from service.core.weighing import AT_EDGES, BETWEEN_RATES, NOT_FINAL
 from service.core.window_words import blind, moment, sentence, span
 from tests.core.two_ends import edges
 
@@ -37,7 +38,7 @@ SAID = {
     "U3": f"{FELL}, and {OURS}. {WHO}",
     "U8": f"{FELL}, and {OURS}. The counter's own steps may hide 0.00009 USD: too coarse to tell.",
     "U12": f"{FELL}, and {OURS}. The counter's own steps may hide 0.00009 USD: too blurred to tell.",
-    "U13": f"{FELL}, but {OURS}: something was paid in meanwhile that the counter does not show apart.",
+    "U13": f"{FELL}, but {OURS}: a payment that the counter does not show apart would explain it.",
     "U15": f"{FELL}, but {OURS}: a token package may have paid for them first.",
     "M2": f"{FELL}, but {OURS}, and the provider's books are final.",
     "M7": f"the provider counted 1200 output tokens where its answers told 1312; {OURS}.",
@@ -98,6 +99,32 @@ def test_what_else_may_have_moved_it_is_said() -> None:
     assert expected == say("U12", one, unbounded=True, coarse=True, after="And more.")
     none = msgspec.structs.replace(SUMS, attempts=0, surely="0")
     assert f"{SPAN} {FELL}, and no call in this window was surely charged. {WHO}" == say("U3", none)
+
+
+@pytest.mark.parametrize(
+    ("straddles", "said"),
+    [
+        ((AT_EDGES,), "calls at its edges may come to 0.2 USD"),
+        ((NOT_FINAL,), "calls whose books are not final may come to 0.2 USD"),
+        ((AT_EDGES, BETWEEN_RATES), "calls at its edges or at a change of rates may come to 0.2 USD"),
+    ],
+)
+def test_why_metered_calls_may_be_missing_is_said(straddles: tuple[str, ...], said: str) -> None:
+    """They are not in doubt: what they cost is known."""
+    sums = msgspec.structs.replace(SUMS, straddling="0.2")
+    assert f"{SPAN} {FELL}, but {OURS}, {said}, and the provider's books are final." == sentence(
+        "M2", edges(), "available", sums, straddles=straddles
+    )
+
+
+@pytest.mark.parametrize(
+    ("disputed", "said"), [("0.2", "may come to 0.2 USD"), (None, "have no bound"), ("0", None)]
+)
+def test_what_was_judged_mismatch_before_is_said(disputed: str | None, said: str | None) -> None:
+    """With what it may come to."""
+    found = say("U12", msgspec.structs.replace(SUMS, disputed=disputed))
+    expected = "" if said is None else f", calls that were judged MISMATCH before {said}"
+    assert f"{OURS}{expected}. The counter" in found
 
 
 def test_other_tokens_are_named_where_none_are_fewer() -> None:

@@ -13,6 +13,7 @@ SCENARIOS = tuple(sorted((Path(__file__).parent / "alerts").glob("*.yml")))
 OF_ATTEMPTS = (
     *("exai_attempt", "exai_intents", "exai_tokens", "exai_spend", "exai_settlements", "exai_unpriced"),
     *("exai_wallet", "exai_readings", "exai_verifications", "exai_window", "exai_judged"),
+    "exai_call_mismatches",
 )
 SEVERITIES = {"critical", "warning", "info"}
 ALERTS = {rule["alert"]: rule for path in RULES for rule in rules(path) if "alert" in rule}

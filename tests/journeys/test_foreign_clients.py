@@ -73,7 +73,7 @@ async def test_an_mcp_client_calls_a_provider(served: Served, judge: Judge, prov
 
 
 async def test_a_receipt_is_where_its_address_says(served: Served) -> None:
-    """The receipt's URL leads to the same receipt; salts and checkpoint are given once, verdicts may come later."""
+    """The receipt's URL leads to the same receipt; salts and checkpoint are given once, verdicts come later."""
     async with session(served.socket) as client:
         receipt = receipt_of(await client.call_tool("chat", {"prompt": "Hello?"}))
     shown = await get_json(f"{receipt['url']}.json")
@@ -123,11 +123,42 @@ async def test_an_mcp_client_understands_a_refusal(served: Served, judge: Judge)
     assert ["refused"] == [attempt["outcome"] for attempt in receipt_of(result)["attempts"]]
 
 
+def asked_of(tool: str, earlier: str) -> dict[str, Any]:
+    """Write arguments that a tool takes; `earlier` is the id of a call that was answered."""
+    every: dict[str, dict[str, Any]] = {
+        "balance": {"fresh": True},
+        "chat": {"prompt": "Are you there?", "provider": "kimi"},
+        "prove": {"wait_s": 10},
+        "receipt": {"tool_call_id": earlier},
+        "usage": {},
+    }
+    return every[tool]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_an_mcp_client_understands_every_tool(served: Served, tool: str) -> None:
+    """The library holds each result to the tool's schema, and raises if it cannot: nothing paid for is lost so."""
+    async with session(served.socket) as client:
+        earlier = receipt_of(await client.call_tool("chat", {"prompt": "Hello?"}))["tool_call_id"]
+        result = await client.call_tool(tool, asked_of(tool, earlier))
+    assert not result.isError, text_of(result)
+    assert result.structuredContent
+    assert text_of(result)
+    assert tool == receipt_of(result)["tool"]
+
+
 async def _until(socket: ClientConnection, op: str) -> list[dict[str, Any]]:
     frames: list[dict[str, Any]] = []
     while not frames or op != frames[-1]["op"]:
         frames.append(json.loads(await socket.recv()))
     return frames
+
+
+async def _answered(socket: ClientConnection, tool: str, earlier: str) -> dict[str, Any]:
+    """Call a tool as the predecessor's clients do, and wait for its answer."""
+    call = {"op": "call_tool", "request_id": f"{tool} {earlier}", "name": tool}
+    await socket.send(json.dumps(call | {"arguments": asked_of(tool, earlier)}))
+    return (await _until(socket, "call_tool_res"))[-1]
 
 
 async def test_the_predecessors_snippet_is_acknowledged(served: Served, judge: Judge) -> None:
@@ -147,6 +178,18 @@ async def test_the_predecessors_snippet_is_acknowledged(served: Served, judge: J
     assert "Simulated answer to: Are you there?" == answer["text"] == answer["outputs"][0]["text"]
     (request,) = await judge.requests()
     assert [request["billed"]["amount"]] == [one["cost"]["amount"] for one in answer["receipt"]["attempts"]]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_the_predecessors_client_is_answered_by_every_tool(served: Served, tool: str) -> None:
+    """It is told the tool's text, and the receipt."""
+    async with connect(served.older_socket, proxy=None) as socket:
+        await socket.send('{"op":"hello"}')
+        await _until(socket, "hello_ack")
+        earlier = (await _answered(socket, "chat", ""))["receipt"]["tool_call_id"]
+        answer = await _answered(socket, tool, earlier)
+    assert (tool, None) == (answer["receipt"]["tool"], answer.get("error"))
+    assert answer["text"]
 
 
 async def test_the_shortest_hello_is_acknowledged(served: Served) -> None:

@@ -44,7 +44,7 @@ def test_a_lie_is_never_vouched_for(lived: Lived, case: Case) -> None:
     """The verdict is UNVERIFIED, and its sentence says what is not confirmed without a window, nothing too."""
     verdict = lived.stories[named(case)].shown["verdict"]
     assert "UNVERIFIED" == verdict["word"]
-    assert "No window between two readings decides it yet, so" in verdict["sentence"]
+    assert "No window between two readings decides it, so" in verdict["sentence"]
     charge = (
         "that nothing was charged." if case.told.told_per_billed == 0 else "the charge itself is not confirmed."
     )

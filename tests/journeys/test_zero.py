@@ -97,7 +97,7 @@ ZEROS = {
         "answered",
         "no_model_step",
         "N7",
-        "This tool works without a model; no provider was asked.",
+        "The tool asked no model, so no provider was asked.",
         "this tool asks no model",
         tool="usage",
     ),

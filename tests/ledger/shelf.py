@@ -1,6 +1,7 @@
 """Entries of a provider's books for tests, and what they decide, told a second time: by looking at every pair."""
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any, NamedTuple
 
 import msgspec
@@ -143,5 +144,8 @@ def _after(one: Found, entry: OfBooks, intent: IntentEntry, end: int | None, tol
     if not inside or (entry.wallet, entry.simulated) != (intent.wallet, intent.simulated):
         return one
     before = None if one.window is None else told[one.window]
-    proven = isinstance(before, VerdictEntry) and before.code.startswith("P")
-    return one._replace(window=one.window if proven else entry.index, last=entry.index)
+    stays = isinstance(before, VerdictEntry) and (before.code[0], entry.code[0]) in {
+        *product("P", "PUM"),
+        ("M", "U"),
+    }
+    return one._replace(window=one.window if stays else entry.index, last=entry.index)

@@ -128,6 +128,15 @@ CASES: dict[str, tuple[list[AnyEntry], Found]] = {
     "a newer one": ([*ENDED, shelf.window(0, 2, "U2"), shelf.window(0, 2, "M2")], Found(window=4, last=4)),
     "proven at last": ([*ENDED, shelf.window(0, 2, "U2"), shelf.window(0, 2)], Found(window=4, last=4)),
     "proven stays": ([*ENDED, shelf.window(0, 2, "P2"), shelf.window(0, 2, "M2")], Found(window=3, last=4)),
+    "no doubt covers a mismatch": (
+        [*ENDED, shelf.window(0, 2, "M2"), shelf.window(0, 2, "U3")],
+        Found(window=3, last=4),
+    ),
+    "another mismatch takes its place": (
+        [*ENDED, shelf.window(0, 2, "M2"), shelf.window(0, 2, "M7")],
+        Found(window=4, last=4),
+    ),
+    "a proof takes its place": ([*ENDED, shelf.window(0, 2, "M2"), shelf.window(0, 2)], Found(window=4, last=4)),
     "its own": ([*ENDED, OWN, OWN], Found(own=4)),
     "its own before it began": ([OWN, *ENDED], Found()),
     "asked twice": ([*ENDED, ASKED, ASKED], Found(verification=4, tries=2)),
@@ -138,7 +147,7 @@ CASES: dict[str, tuple[list[AnyEntry], Found]] = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("size", [1, 9])
 def test_who_decides(tmp_path: Path, case: str, size: int) -> None:
-    """A verdict decides what lies in its window and before it; what is proven stays, else the newest holds."""
+    """What is proven stays, no doubt covers a mismatch; else the newest of what it lies in holds."""
     entries, one = CASES[case]
     batches = [entries[at : at + size] for at in range(0, len(entries), size)]
     write(SqliteStore(tmp_path, new_origin="o"), batches)

@@ -10,7 +10,7 @@ from service.core.entries import WorstCase
 from service.core.evidence import Signature
 from service.core.money import PICO_PER_UNIT
 from service.core.record import SIMULATOR_HEADER, Step
-from service.core.words import AttemptOutcome, CostStatus, ToolOutcome, ZeroReason
+from service.core.words import AttemptOutcome, CostStatus, ResolutionSource, ToolOutcome, ZeroReason
 from service.ledger.reading import Reading
 from service.ledger.rows import (
     AMOUNT_PICO_MAX,
@@ -67,7 +67,7 @@ def test_an_attempt_knows_its_place_and_its_own_code(made: "Made") -> None:
     """Where the log holds its intent and its end, when that was, and what its record alone says of it."""
     signature = Signature(nonce="n", model="m", signature="s", timestamp="1")
     row = attempt_row(made.call(made.intent(), made.settlement(signature=signature)).attempts[0])
-    assert (1, 2, AT, True, "U1") == (row.intent_index, row.end_index, row.ended_at, row.signed, row.code)
+    assert (1, 2, AT, True, "M8") == (row.intent_index, row.end_index, row.ended_at, row.signed, row.code)
     row = attempt_row(made.call(made.intent()).attempts[0])
     assert (1, None, None, False, "U9") == (row.intent_index, row.end_index, row.ended_at, row.signed, row.code)
     row = attempt_row(made.call(made.intent(), made.doubt(), made.resolution()).attempts[0])
@@ -102,6 +102,12 @@ def test_a_reconciled_attempt_costs_what_was_stated(
     assert (AttemptOutcome.RECONCILED, CostStatus.STATED) == (row.outcome, row.cost_status)
     assert (None, None) == (row.held_pico, row.estimate_pico)
     assert expected == (row.cost_pico, row.held_tokens, row.stated_tokens)
+
+
+def test_an_amount_by_readings_is_nobodys_word(made: "Made") -> None:
+    """Its status says so."""
+    said = made.resolution(source=ResolutionSource.READINGS)
+    assert CostStatus.RECONCILED is last_row(made, made.intent(), made.doubt(), said).cost_status
 
 
 def test_a_written_off_attempt_holds_nothing(made: "Made") -> None:

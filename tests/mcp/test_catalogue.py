@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped] # the judge of `mcp` 1.x clients, which brings no types
 import jsonschema_rs
 import mcp_types.methods
 import pytest
 
 from service.core.usage import Usage
+from service.equipment import load_tools
 from service.errors import PlugError
 from service.mcp.catalogue import REVISIONS, Catalogue, build_catalogue, catalogue_of
 from service.mcp.events import ToolFault, ToolReply
@@ -90,3 +92,15 @@ def test_an_output_schema_allows_a_failure_and_nothing_else_beside_the_result() 
     assert not fits({})
     assert not fits({"text": "hi"})
     assert not fits({"error": {"code": "no_wallet"}})
+
+
+@pytest.mark.parametrize("name", load_tools())
+def test_every_reference_of_an_output_schema_resolves(name: str) -> None:
+    """A client judges an answer after its money was spent: a schema that cannot be read would lose it then."""
+    (listed,) = json.loads(catalogue_of([load_tools()[name]]).results["2025-11-25"])["tools"]
+    schema = listed["outputSchema"]
+    jsonschema_rs.Draft202012Validator(schema)  # it resolves all references, used or not
+    fault = {"code": "no_wallet", "message": "No key.", "retryable": False, "remedy": "Set one."}
+    jsonschema.validate({"error": fault}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"wallets": [{}], "opening": {}, "verdict": {}, "attempts": [{}]}, schema)

@@ -300,3 +300,12 @@ def test_verifications_are_counted(shown: Shown, provider: str, label: str) -> N
     )
     shown.wallets.verified(said)
     assert {("invalid", label, "false"): 1.0} == shown.moved("exai_verifications_total")
+
+
+def test_numbers_out_of_all_bounds_and_another_key_move_nothing(shown: Shown) -> None:
+    """A committed entry may hold anything; a key that was exchanged reads another account."""
+    for amount in ("10", "2000000000000000000", "9"):
+        shown.wallets.read(balance(amount, fingerprint="aaaaaaaa"))
+    shown.wallets.read(balance("3", fingerprint="bbbbbbbb"))
+    assert {("USD", *REAL): 1.0} == shown.moved("exai_wallet_consumed_total")
+    assert {("USD", *REAL): 3.0} == shown.moved("exai_wallet_balance")

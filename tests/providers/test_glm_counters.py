@@ -73,7 +73,7 @@ def test_one_of_the_two_numbers_is_enough() -> None:
 def test_packages_in_force_are_added_up() -> None:
     """Those that have expired, and those that pay for uses instead of tokens, are not drawn."""
     found = stated("packages", PACKAGES)
-    assert {"packages": "2"} == found.tells
+    assert {"packages": "2", "packages_listed": "3", "packages_held": "11020"} == found.tells
     assert (
         Figure(name="package_tokens", amount="805", unit="tokens", resolution="1", cap="10020"),
     ) == found.figures
@@ -86,6 +86,21 @@ def test_no_package_is_an_answer_too() -> None:
     assert ReadingOutcome.UNREADABLE is stated("packages", {"code": 200}).outcome
     gap = {"code": 200, "rows": [{"status": "EFFECTIVE"}]}
     assert ReadingOutcome.UNREADABLE is stated("packages", gap).outcome
+
+
+def test_more_packages_than_one_answer_lists_are_not_read() -> None:
+    """What stands on the next page is not known, so neither is what is left."""
+    rows = [{"tokenBalance": 1, "tokensMagnitude": 1, "status": "EXPIRED"}] * 100
+    assert ReadingOutcome.UNREADABLE is stated("packages", {"code": 200, "rows": rows}).outcome
+    assert ReadingOutcome.READ is stated("packages", {"code": 200, "rows": rows[1:]}).outcome
+
+
+@pytest.mark.parametrize("field", ["tokenBalance", "tokensMagnitude"])
+def test_packages_that_no_account_can_hold_are_not_read(field: str) -> None:
+    """Each number alone is one; their sum would be an amount that nobody can write down."""
+    row = {"tokenBalance": 1, "tokensMagnitude": 1, "status": "EFFECTIVE"} | {field: 9 * 10**17}
+    found = stated("packages", {"code": 200, "rows": [row, row]})
+    assert (ReadingOutcome.UNREADABLE, ()) == (found.outcome, found.figures)
 
 
 @pytest.mark.parametrize("counter", COUNTERS.names)

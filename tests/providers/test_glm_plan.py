@@ -202,3 +202,16 @@ def test_what_a_request_draws(name: str, at_ns: int, drawn: int | None) -> None:
 def test_the_plan_has_a_path_of_its_own(path: str, plan: str | None) -> None:
     """On each host."""
     assert plan == PROVIDER.plan(path)
+
+
+def test_a_window_that_comes_twice_is_not_read() -> None:
+    """Which of them is meant nobody knows; and two hundred of them would be kept with every reading."""
+    found = quota(*(FIVE_HOURS | {"currentValue": number} for number in range(200)))
+    assert (ReadingOutcome.UNREADABLE, ()) == (found.outcome, found.figures)
+
+
+def test_tokens_beyond_any_account_are_not_read() -> None:
+    """Each count is a number; added up they are none."""
+    model = {"uncachedInputTokensUsage": [99_999_999_999_999] * 399}
+    assert ReadingOutcome.READ is counted(model).outcome
+    assert ReadingOutcome.UNREADABLE is counted(*[model] * 190).outcome

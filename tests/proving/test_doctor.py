@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -11,10 +11,10 @@ import pytest
 from service.calling.inquiring import Heard
 from service.calling.wire import UnsentError
 from service.core.pricing import PriceTable
-from service.core.shapes import Prepared
+from service.core.shapes import Prepared, Provider
 from service.core.wallet import Wallet, wallet
 from service.core.words import UnsentReason
-from service.proving.doctor import Severity, WalletSeen, examine, no_wallets
+from service.proving.doctor import Severity, WalletSeen, examine, no_wallets, of_one_account
 from tests.rig import BEGUN_NS, PRICES, PROVIDERS
 
 KEY = "sk-canary-doctor-0123456789"
@@ -189,6 +189,88 @@ async def test_no_plan_at_a_plan_s_path() -> None:
     assert "GLM_BASE_URL=https://api.z.ai/api/paas/v4" in finding.remedy
 
 
+async def test_no_plan_at_a_plan_s_path_of_another_host() -> None:
+    """A mainland key is sent to its own host, not to the other platform's."""
+    found = await seen(at("glm", "https://open.bigmodel.cn/api/coding/paas/v4"), Answering({"/api/": NO_PLAN}))
+    assert ["Set GLM_BASE_URL=https://open.bigmodel.cn/api/paas/v4 to pay by the token."] == [
+        finding.remedy for finding in found.findings
+    ]
+
+
+async def test_a_plan_in_order() -> None:
+    """Its default model is one that the plan rates."""
+    found = await seen(GLM_PLAN, Answering({"quota": QUOTA, "usage-detail": NO_PLAN}))
+    assert ("valid", "glm-5.2", "paid by the plan coding") == (found.key, found.default_model, found.default_price)
+    assert not [finding for finding in found.findings if finding.severity is not Severity.NOTE]
+
+
+async def test_a_plan_that_rates_nothing() -> None:
+    """What its calls draw is not known: nothing of it can be proved, whatever its counters say."""
+    one = at("kimi", "https://api.kimi.com/coding/v1")
+    found = await examine(Answering({}), one, PROVIDERS["kimi"], PRICES, Still())
+    assert "not rated by the plan coding" == found.default_price
+    (finding,) = (one for one in found.findings if "draws" in one.what)
+    assert Severity.WARNING is finding.severity
+    assert "by hand" in finding.remedy
+
+
+class Unrated:
+    """GLM with a default model that its plan does not rate."""
+
+    def __init__(self) -> None:
+        self.of = PROVIDERS["glm"]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.of, name)
+
+    def model_for(self, plan: str | None) -> str:  # noqa: ARG002 - the shape of a provider
+        """Name it."""
+        return "glm-5.3-flash"
+
+
+async def test_a_default_model_that_the_plan_does_not_rate() -> None:
+    """Every default call would be refused or unproven: the finding names models to ask instead."""
+    inquirer = Answering({"quota": QUOTA, "usage-detail": NO_PLAN})
+    found = await examine(inquirer, GLM_PLAN, cast("Provider", Unrated()), PRICES, Still())
+    assert "not rated by the plan coding" == found.default_price
+    (finding,) = (one for one in found.findings if "draws" in one.what)
+    assert (Severity.WARNING, "Name one that it rates: glm-4.7, glm-5-turbo, glm-5.2, glm-5.3.") == (
+        finding.severity,
+        finding.remedy,
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "origin", "severity", "remedy"),
+    [
+        (
+            "glm",
+            "https://open.bigmodel.cn",
+            Severity.MEND,
+            " or https://open.bigmodel.cn/api/coding/paas/v4.",
+        ),
+        ("kimi", "https://api.moonshot.ai", Severity.MEND, "Set KIMI_BASE_URL to https://api.moonshot.ai/v1."),
+        ("kimi", "https://api.kimi.com", Severity.MEND, "Set KIMI_BASE_URL to https://api.kimi.com/coding/v1."),
+        ("kimi", "https://relay.example", Severity.WARNING, "Check KIMI_BASE_URL."),
+    ],
+)
+async def test_a_path_that_the_provider_does_not_know(
+    provider: str, origin: str, severity: Severity, remedy: str
+) -> None:
+    """Every call would fail there, though the counters can be read; a relay may have paths of its own."""
+    answers = {"account-report": REPORT, "tokenAccounts": PACKAGES, "/balance": BALANCE, "/users/me": ACCOUNT}
+    found = await seen(at(provider, f"{origin}/foo"), Answering(answers))
+    (finding,) = (one for one in found.findings if "/foo" in one.what)
+    assert (severity, True) == (finding.severity, remedy in finding.remedy)
+
+
+async def test_a_plan_s_key_at_an_unknown_path() -> None:
+    """The plan's address is derived from the host, whatever path was named."""
+    answers = {"account-report": REPORT, "tokenAccounts": PACKAGES, "quota": QUOTA}
+    found = await seen(at("glm", "https://api.z.ai/foo"), Answering(answers))
+    assert any("GLM_BASE_URL=https://api.z.ai/api/coding/paas/v4" in one.remedy for one in found.findings)
+
+
 async def test_a_plan_in_percent() -> None:
     """It can be read, and is too coarse for a call."""
     found = await seen(GLM_PLAN, Answering({"quota": PERCENT, "usage-detail": NO_PLAN}))
@@ -229,3 +311,20 @@ def test_no_key() -> None:
     """It names the variables."""
     finding = no_wallets(PROVIDERS)
     assert (Severity.WARNING, "Set KIMI_API_KEY or GLM_API_KEY.") == (finding.severity, finding.remedy)
+
+
+async def test_two_keys_that_seem_to_be_of_one_account() -> None:
+    """GLM tells no name of an account; one key under two names is no news."""
+    body = json.loads(json.dumps(REPORT))
+    body["data"] |= {"totalSpendAmount": 1.234567891}
+    answers = {"customer-account-report": body, "tokenAccounts": PACKAGES}
+    first, second, again = [
+        msgspec.structs.replace(
+            await seen(at("glm", "https://api.z.ai/api/paas/v4", key), Answering(answers)), name=name
+        )
+        for name, key in (("a", KEY), ("b", f"{KEY}-2"), ("c", KEY))
+    ]
+    (found,) = of_one_account([first, second, again])
+    assert Severity.WARNING is found.severity
+    assert found.what.startswith("a and b state the same money")
+    assert () == of_one_account([first, again])

@@ -57,6 +57,10 @@ def test_old_calls_that_nobody_billed() -> None:
     found = matured(judged(window, pieces), window, pieces, SETTLING)
     assert found is not None
     assert ("M2", 21, frozenset({"10", "20"})) == (found.verdict.code, found.verdict.until, found.decided)
+    sums = found.verdict.sums
+    assert sums is not None
+    assert ("0.6", "0.3", "0") == (sums.surely, sums.straddling, sums.in_doubt)
+    assert "calls whose books are not final may come to 0.3 USD" in found.verdict.sentence
 
 
 def test_what_new_calls_moved_may_hide_old_ones() -> None:

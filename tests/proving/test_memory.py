@@ -6,13 +6,13 @@ from service.core.times import NS_PER_S, utc_text
 from service.core.wallet import wallet
 from service.core.words import ReadingCause
 from service.proving.memory import ReadingsKept, is_of, of_account, verdicts_since
-from tests.proving.test_rounds import reading
+from tests.proving.test_rounds import KEY, reading
 from tests.rig import PROVIDERS
 
 if TYPE_CHECKING:
     from tests.proving.conftest import Lab
 
-MAIN = wallet(PROVIDERS["kimi"], "sk-0123456789abcdef", base_url="https://api.moonshot.ai/v1", name="main")
+MAIN = wallet(PROVIDERS["kimi"], KEY, base_url="https://api.moonshot.ai/v1", name="main")
 
 
 def test_a_reading_is_of_a_wallet_by_host_and_kind() -> None:
@@ -20,6 +20,8 @@ def test_a_reading_is_of_a_wallet_by_host_and_kind() -> None:
     assert is_of(reading(1), MAIN)
     assert not is_of(reading(1, endpoint="https://api.moonshot.cn/v1/users/me/balance"), MAIN)
     assert not is_of(reading(1, simulated=True), MAIN)
+    assert not is_of(reading(1, fingerprint="00000000"), MAIN)
+    assert not is_of(reading(1, fingerprint=None), MAIN)
 
 
 def test_another_accounts_readings_are_left_out() -> None:

@@ -11,17 +11,18 @@ import pytest
 
 from service.calling.desk import CallDesk
 from service.calling.journal import Journal
-from service.core.entries import IntentEntry
+from service.core.entries import IntentEntry, SettlementEntry
 from service.core.evidence import SALT_BYTES
-from service.core.money import pico
+from service.core.money import decimal_text, pico
 from service.core.pricing import PriceTable
 from service.core.proving import Proof, ProofAsked
 from service.core.words import ReadingOutcome, VerdictWord, ZeroReason
-from service.errors import InvalidArgumentsError, NoWalletError
+from service.errors import InvalidArgumentsError, MayNotSeeError, NoWalletError
+from service.proving.between import by_whom
 from service.proving.means import Means
-from service.proving.prove import by_whom, prove
+from service.proving.prove import prove
 from service.proving.prover import CallProver
-from service.simulator.faults import BillingLag, CutStream, Error, SecondSpender, Undercharge
+from service.simulator.faults import BillingLag, CutStream, Error, SecondSpender, Undercharge, WrongModel
 from tests.proving.conftest import Lab, Laboratory, answer, laboratory, opened
 from tests.rig import PRICES, PROVIDERS, WAIT_S
 
@@ -61,6 +62,16 @@ class Tried:
 
     proof: Proof
     lines: list[str] = field(default_factory=list)
+
+
+async def limited(lab: Lab) -> tuple[Proof, list[str]]:
+    """Make a proof as a client that may see its own calls alone."""
+    journal = Journal(lab.ledger, opened(), salt=secrets.token_bytes(SALT_BYTES))
+    call_id, lines = journal.opened.tool_call_id, list[str]()
+    prover = CallProver(means(lab), owner="owner", tool_call_id=call_id)
+    proof = await prover.prove(ProofAsked(), CallDesk(lab.counter, journal), on_text=lines.append)
+    await asyncio.wait_for(journal.close(answer(call_id, ok=True)), WAIT_S)
+    return proof, lines
 
 
 async def tried(lab: Lab, *, by: Means | None = None, **asked: Any) -> Tried:  # noqa: ANN401 - what is asked
@@ -108,7 +119,8 @@ async def test_every_line_of_a_simulator_begins_with_the_word(lab: Lab) -> None:
     assert all(line.startswith("SIMULATED: ") and line.endswith("\n") for line in lines)
     assert "opening balance 50 USD at 2026-11-22T" in lines[0]
     assert lines[1].startswith("SIMULATED: call 1: 0.00")
-    assert lines[2].startswith("SIMULATED: waited 0 s: moved 0 of 0.00")
+    assert "SIMULATED: waited 0 s: no reading after the calls yet\n" == lines[2]
+    assert any(" s: moved 0.00" in line and " of 0.00" in line for line in lines)
     assert "s: moved 0.001 of 0.00" in lines[-1]
 
 
@@ -152,7 +164,7 @@ async def test_recent_calls_are_outweighed_or_waited_for(lab: Lab) -> None:
     """A dear call a moment ago would blur the movement: it waits until the books hold it."""
     await lab.call(wait_s=0)
     proof = await tried(lab, max_cost="0.02")
-    assert "waiting: 1 calls of this wallet may not be in its books yet" in proof.lines[0]
+    assert "waiting: calls of this wallet may not be in its books yet" in proof.lines[0]
     assert (VerdictWord.PROVEN, "P1", 1) == said(proof.proof)
 
 
@@ -255,7 +267,41 @@ async def test_a_call_in_doubt_is_held_against_the_counter(lab: Lab) -> None:
     lab.fault(CutStream(chunks=1))
     proof = (await tried(lab)).proof
     assert VerdictWord.UNVERIFIED is proof.word
-    assert 1 == len(lab.entries(IntentEntry)) == proof.calls
+    (intent,) = lab.entries(IntentEntry)
+    assert (1, None, intent.worst_case.amount) == (proof.calls, proof.spent, proof.at_most)
+
+
+async def test_what_was_spent_is_what_the_receipt_says(lab: Lab) -> None:
+    """The amount is the settlements', not a sum of the proof's own; each line of progress has its own."""
+    told = await tried(lab)
+    settled = [entry.cost.amount for entry in lab.entries(SettlementEntry)]
+    assert decimal_text(sum(map(pico, settled))) == told.proof.spent
+    assert [f"SIMULATED: call {at}: {amount} USD\n" for at, amount in enumerate(settled, 1)] == [
+        line for line in told.lines if line.startswith("SIMULATED: call ")
+    ]
+
+
+async def test_the_opening_is_no_reading_after_the_calls(lab: Lab) -> None:
+    """Where the counter may not be asked again in the time given, there is no closing reading; that is said."""
+    still = means(lab, pause=asyncio.sleep)
+    told = await tried(lab, by=still, wait_s=0)
+    assert (VerdictWord.UNVERIFIED, "U1", 1) == said(told.proof)
+    assert told.proof.opening is not None
+    assert told.proof.closing is None
+    assert "No reading after the calls was had in the time given" in told.proof.sentence
+    assert "waited 0 s: no reading after the calls yet\n" in told.lines[-1]
+
+
+async def test_a_counter_that_fails_after_the_calls(lab: Lab) -> None:
+    """What it said before stands as the opening alone; the failure is named."""
+
+    async def pause(seconds: float) -> None:
+        lab.clock.pass_s(seconds + 0.01)
+        lab.fault(Error(status=500, on="account"))
+
+    told = await tried(lab, by=means(lab, pause=pause), wait_s=1)
+    assert (VerdictWord.UNVERIFIED, "U4", None) == (told.proof.word, told.proof.code, told.proof.closing)
+    assert "HTTP 500" in told.proof.sentence
 
 
 async def test_a_refused_second_reading_keeps_the_first(lab: Lab) -> None:
@@ -281,6 +327,15 @@ async def test_no_wallet_at_all(lab: Lab) -> None:
     assert "KIMI_API_KEY" in caught.value.remedy
 
 
+async def test_no_window_outweighs_the_calls_own_record(lab: Lab) -> None:
+    """Where another model answered, the proof says what the receipt says, however the balance moved."""
+    lab.fault(WrongModel())
+    proof = (await tried(lab)).proof
+    assert proof.verdict is not None
+    assert VerdictWord.PROVEN is proof.verdict.word
+    assert (VerdictWord.MISMATCH, "M3", 1) == said(proof)
+
+
 async def test_a_relay_proves_nothing(lab: Lab) -> None:
     """What a real key's calls at another host than the provider's own come to is U14, not PROVEN."""
     verdict = (await tried(lab)).proof.verdict
@@ -299,13 +354,38 @@ async def test_balances_and_receipts(lab: Lab) -> None:
     await lab.later(3)
     mine = CallProver(means(lab), owner="owner", tool_call_id="0" * 32)
     other = CallProver(means(lab), owner="somebody", tool_call_id="0" * 32)
-    (balance,) = await mine.balances(None, fresh=False)
+    sees_all = CallProver(means(lab), owner=None, tool_call_id="0" * 32)
+    with pytest.raises(MayNotSeeError) as caught:
+        await mine.balances(None, fresh=True)
+    assert "the scope read" in caught.value.remedy
+    (balance,) = await sees_all.balances(None, fresh=False)
     assert ("kimi", "kimi", "USD", True) == (balance.wallet, balance.provider, balance.currency, balance.simulated)
     assert ["balance", "account"] == [reading.counter for reading in balance.readings]
     lab.clock.pass_s(1)
-    (fresh,) = await mine.balances("kimi", fresh=True)
+    (fresh,) = await sees_all.balances("kimi", fresh=True)
     assert fresh.readings[0].index > balance.readings[0].index
     receipt = await mine.receipt(call.tool_call_id)
     assert "P1" == receipt["verdict"]["code"]
     with pytest.raises(InvalidArgumentsError):
         await other.receipt(call.tool_call_id)
+
+
+async def test_a_limited_client_proves_without_a_balance(lab: Lab) -> None:
+    """What moved between its own two readings is told; what the account holds is neither there nor in any line."""
+    await lab.call()  # a wider window, which tells of others' calls, begins before
+    proof, lines = await limited(lab)
+    assert (VerdictWord.PROVEN, "P1", 1) == said(proof)
+    assert proof.verdict is not None
+    assert proof.verdict.sums is not None
+    assert proof.opening is not None
+    assert proof.closing is not None
+    assert (proof.opening.index, proof.closing.index) == (proof.verdict.opened, proof.verdict.closed)
+    assert 1 == proof.verdict.sums.attempts
+    held = {
+        figure.amount
+        for index in (proof.opening.index, proof.closing.index)
+        for figure in (lab.reading.reading(index) or proof.opening).figures
+    }
+    told = msgspec.json.encode(proof).decode() + "".join(lines)
+    assert [] == [amount for amount in held - {"0"} if f'"{amount}"' in told or f" {amount} " in told]
+    assert any("opening balance read at" in line for line in lines)

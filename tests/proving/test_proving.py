@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from service.core.books import ReadingEntry
+from service.core.books import ReadingEntry, VerdictEntry
 from service.core.words import ReadingCause, ReadingOutcome
 from service.proving.proving import settling_of
 from service.simulator.faults import Error, Hang, Undercharge
@@ -118,6 +118,8 @@ async def test_the_start_says_what_a_wallet_is(open_lab: "Laboratory", caplog: p
             "USD",
             "enterprise-tier-1",
             "available 50 USD",
+            "default model kimi-k2.6: priced",
+            "key valid",
         ):
             assert word in line
 
@@ -131,6 +133,7 @@ async def test_the_start_says_why_nothing_can_be_read(
         (record,) = [one for one in caplog.records if one.name == "service.proving.proving"]
         assert logging.WARNING == record.levelno
         assert "401" in record.getMessage()
+        assert "key refused" in record.getMessage()
         assert lab.wallet.key.reveal() not in record.getMessage()
 
 
@@ -173,10 +176,22 @@ async def test_how_books_follow(open_lab: "Laboratory") -> None:
 
 
 async def test_readings_may_be_switched_off(open_lab: "Laboratory") -> None:
-    """With EXAI_READINGS=0 nothing is asked on a schedule; on demand it still is."""
+    """With EXAI_READINGS=0 nothing is asked on a schedule, and calls are told so once; on demand it still is."""
     async with open_lab(readings=False, verify_signatures=False) as lab:
-        async with asyncio.timeout(WAIT_S):
-            await lab.proving.run()
+        first = await lab.call()
+        lab.clock.pass_s(3)
+        async with lab.proving.running(), asyncio.timeout(WAIT_S):
+            while "U4" != lab.code(first):  # noqa: ASYNC110 - the log knows no event
+                await asyncio.sleep(0.001)
+        await lab.proving.reconciler.tell_unwatched(lab.wallet)
+        second = await lab.call(wait_s=1)
+        await lab.proving.reconciler.tell_unwatched(lab.wallet)
+        assert (["U4"], "U1") == (lab.verdicts, lab.code(second))
+        lab.clock.pass_s(2)
+        await lab.proving.reconciler.tell_unwatched(lab.wallet)
+        assert (["U4", "U4"], "U4") == (lab.verdicts, lab.code(second))
+        (said, _) = lab.entries(VerdictEntry)
+        assert "readings are switched off (EXAI_READINGS=0)" in said.sentence
         assert [] == lab.readings
         await lab.read(cause=ReadingCause.DEMAND)
         assert [] != lab.readings

@@ -10,7 +10,15 @@ from service.core.entries import ResolutionEntry
 from service.core.words import ReadingCause
 from service.errors import LedgerClosedError
 from service.proving import scales
-from service.simulator.faults import BillingLag, CutStream, Overcharge, SameId, SecondSpender, Undercharge
+from service.simulator.faults import (
+    BillingLag,
+    CutStream,
+    DoubleBill,
+    Overcharge,
+    SameId,
+    SecondSpender,
+    Undercharge,
+)
 from tests.proving.conftest import LONG
 
 if TYPE_CHECKING:
@@ -86,6 +94,36 @@ async def test_calls_that_nobody_bills_on_a_busy_wallet(lab: "Lab") -> None:
     assert {"M2"} == {lab.code(call) for call in calls}
 
 
+async def test_a_mismatch_is_not_covered_by_its_neighbour(lab: "Lab") -> None:
+    """A later window holds it again, beside a call of the same window, and credit that was used elsewhere."""
+    lab.fault(Undercharge(factor=0, next=1))
+    first = await lab.call(text=LONG * 3)
+    lab.clock.pass_s(32)
+    second = await lab.call()
+    await lab.later(3)
+    assert "M2" == lab.code(first)
+    lab.move("elsewhere", "5")
+    await lab.later(40)
+    assert ("M2", "U3") == (lab.code(first), lab.code(second))
+    assert "MISMATCH before" in lab.entries(VerdictEntry)[-1].sentence
+
+
+async def test_a_mismatch_is_laid_to_no_other(lab: "Lab") -> None:
+    """A call that has no window without it is told why nothing more can be said; later ones are proven."""
+    lab.fault(Undercharge(factor=0, next=1))
+    first = await lab.call(text=LONG * 3)
+    lab.clock.pass_s(32)
+    second = await lab.call()
+    await lab.later(3)
+    third = await lab.call()
+    for _ in range(3):
+        await lab.later(40)
+    assert ["M2", "U12", "P1"] == [lab.code(call) for call in (first, second, third)]
+    told = lab.verdicts
+    await lab.later(40)
+    assert told == lab.verdicts
+
+
 async def test_a_second_spender_is_told(lab: "Lab") -> None:
     """The balance moved by more than our calls explain: somebody else spends here, or we are overcharged."""
     lab.fault(SecondSpender(amount="0.25"))
@@ -123,6 +161,33 @@ async def test_a_later_window_is_proven_after_a_foreign_one(lab: "Lab") -> None:
     second = await lab.call()
     await lab.later(3)
     assert ("U3", "P1") == (lab.code(first), lab.code(second))
+
+
+async def test_what_an_edge_blurs_hides_no_foreign_credit(lab: "Lab") -> None:
+    """A call at an edge would explain what another was billed too much; a wider window says that it was."""
+    await lab.call(wait_s=0.5)
+    await lab.read()
+    calls = [await lab.call() for _ in range(25)]
+    lab.fault(DoubleBill(next=1))
+    calls.append(await lab.call())
+    await lab.later(3)
+    assert {"U3"} == {lab.code(call) for call in calls}
+    assert "P1" not in lab.verdicts
+
+
+async def test_a_call_does_not_wait_behind_a_blurred_reading(lab: "Lab") -> None:
+    """Where a reading came too soon after a call, the window begins with one at which nothing was new."""
+    for _ in range(25):
+        await lab.call()
+    await lab.call(wait_s=0.5)
+    await lab.read()
+    last = await lab.call(wait_s=0.5)
+    lab.clock.pass_s(2)
+    last = await lab.call(wait_s=0.5)
+    await lab.read()
+    assert "U1" == lab.code(last)
+    await lab.later(10)
+    assert "P1" == lab.code(last)
 
 
 async def test_a_topup_in_mid_window(lab: "Lab") -> None:

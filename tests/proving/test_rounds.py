@@ -1,8 +1,14 @@
 """Rounds of readings, and the ones that windows begin with."""
 
+from itertools import pairwise
+
 from service.core.books import Figure, ReadingEntry
+from service.core.times import utc_ns
+from service.core.wallet import fingerprint
 from service.core.words import ReadingCause, ReadingOutcome
-from service.proving.rounds import OPENINGS_MAX, Round, openings, rounds
+from service.proving.rounds import OPENINGS_MAX, Round, calm, openings, rounds
+
+KEY = "sk-0123456789abcdef"
 
 
 def reading(index: int, counter: str = "balance", second: int = 0, **changed: object) -> ReadingEntry:
@@ -24,6 +30,7 @@ def reading(index: int, counter: str = "balance", second: int = 0, **changed: ob
         "tells": {},
         "message": "",
         "provider_ids": {},
+        "fingerprint": fingerprint(KEY),
         "simulated": False,
     }
     return ReadingEntry(**fields | changed)  # type: ignore[arg-type] # any field
@@ -63,8 +70,21 @@ def test_a_window_begins_with_the_last_round_before_an_attempt() -> None:
 
 
 def test_the_windows_tried_are_bounded() -> None:
-    """Of many the first is kept, and the last ones."""
-    found = rounds([reading(10 * number) for number in range(1, 60)])
-    chosen = indexes(openings(found, range(11, 590, 10)))
-    assert OPENINGS_MAX == len(chosen)
-    assert ([10], [580]) == (chosen[0], chosen[-1])
+    """Of many the first and the last are kept, and between them the fewer the older."""
+    found = rounds([reading(10 * number) for number in range(1, 600)])
+    chosen = [one[0] for one in indexes(openings(found, range(11, 5990, 10)))]
+    assert OPENINGS_MAX // 2 < len(chosen) <= OPENINGS_MAX
+    assert (10, 5980) == (chosen[0], chosen[-1])
+    gaps = [after - before for before, after in pairwise(chosen)]
+    assert sorted(gaps, reverse=True) == gaps
+    assert [[10], [5740], [5970], [5980]] == indexes(openings(found, range(11, 5990, 10), at_most=4))
+
+
+def test_a_calm_round_is_one_that_no_earlier_attempt_may_be_billed_after() -> None:
+    """Neither an attempt whose bill may still come nor an open one is before it."""
+    found = rounds([reading(number, second=number) for number in (10, 20, 30, 40)])
+    at_20 = utc_ns(found[1][0].asked_at)
+    assert found == calm(found, [])
+    assert [[10], [20], [30], [40]] == indexes(calm(found, [(15, at_20)]))
+    assert [[10], [30], [40]] == indexes(calm(found, [(15, at_20 + 1)]))
+    assert [[10]] == indexes(calm(found, [(15, None), (35, at_20)]))

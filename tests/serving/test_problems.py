@@ -10,6 +10,7 @@ from service.serving.problems import known, outcome, refusal, zero_reason
 
 MAP: list[tuple[type[ExaiError], ToolOutcome, ZeroReason]] = [
     (errors.InvalidArgumentsError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
+    (errors.MayNotSeeError, ToolOutcome.TOOL_ERROR, ZeroReason.NO_MODEL_STEP),
     (errors.IdempotencyConflictError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
     (errors.UnknownModelError, ToolOutcome.TOOL_ERROR, ZeroReason.INVALID_ARGUMENTS),
     (errors.NoWalletError, ToolOutcome.FAILED, ZeroReason.NO_WALLET),

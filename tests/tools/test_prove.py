@@ -85,11 +85,23 @@ async def test_the_verdict_stands_first() -> None:
     result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(PROOF), on_text=None)
     lines = result.text.splitlines()
     assert "PROVEN (P1). The balance fell by 0.00113 USD." == lines[0]
-    assert "Wallet w, model kimi-k2.6: 1 call, 0.00113 USD by our own account." == lines[1]
+    assert "Wallet w, model kimi-k2.6: 1 call; by our own account 0.00113 USD." == lines[1]
     assert lines[2].startswith(
         "The counter balance before, at 2026-11-22T16:21:00.000000Z: available 49.58894 USD."
     )
     assert f"The receipt of this call, {'c' * 32}, holds every attempt." == lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("at_most", "said"),
+    [("0.02", "an unknown amount: at most 0.02 USD may have been billed."), (None, "an unknown amount.")],
+)
+async def test_an_unknown_amount_is_not_zero(at_most: str | None, said: str) -> None:
+    """It is said with its bound, where it has one."""
+    proof = msgspec.structs.replace(PROOF, spent=None, at_most=at_most, closing=None)
+    result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(proof), on_text=None)
+    assert f"Wallet w, model kimi-k2.6: 1 call; by our own account {said}" == result.text.splitlines()[1]
+    assert "after" not in result.text
 
 
 async def test_simulated_stands_before_the_verdict() -> None:

@@ -35,6 +35,15 @@ async def test_the_receipt_is_given_whole() -> None:
     assert f"See {given['url']}" == lines[-1]
 
 
+async def test_a_simulated_verdict_reads_as_sentences() -> None:
+    """The mark stands first and once; what follows a full stop begins with a capital."""
+    given = made_receipt() | {"simulated": True}
+    given["verdict"] |= {"word": "UNVERIFIED", "code": "U1", "sentence": "SIMULATED: a simulator stands in."}
+    prover = FixedProver(receipt=given)
+    result = await TOOL.run({"tool_call_id": CALL}, FixedDesk(), NoBooks(), prover, on_text=None)
+    assert "SIMULATED: UNVERIFIED (U1). A simulator stands in." == result.text.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     "wrong", [{}, {"tool_call_id": "c" * 31}, {"tool_call_id": "C" * 32}, {"tool_call_id": 1}]
 )
