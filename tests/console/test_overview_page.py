@@ -211,7 +211,7 @@ async def test_a_quiet_range_leads_to_the_newest_call(books: "Books", shows: "Sh
     ("entries", "words"),
     [
         (("answer", {"zero_reason": "cached"}), "1 answered from the cache"),
-        (("answer", {"zero_reason": "no_model_step"}), "1 of a tool that asks no model"),
+        (("answer", {"zero_reason": "no_model_step"}), "1 whose tool asked no model"),
         (("refusal", {}), "1 refused by the provider, which metered nothing"),
         (("unsent", {}), "1 that never left this machine"),
         (

@@ -54,13 +54,13 @@ PLACES = ("/", "/mcp", "/health", "/health/live", "/metrics", "/console/calls", 
 @pytest.fixture(scope="module")
 def plain(serving_long: Serving) -> Served:
     """Start a service without a token."""
-    return serving_long(EXAI_FRAME_BYTES_MAX=str(FRAME_BYTES_MAX))
+    return serving_long(EXAI_FRAME_BYTES_MAX=str(FRAME_BYTES_MAX), EXAI_READINGS="0")
 
 
 @pytest.fixture(scope="module")
 def guarded(serving_long: Serving) -> Served:
     """Start a service with a token."""
-    return serving_long(EXAI_WS_TOKEN=TOKEN)
+    return serving_long(EXAI_WS_TOKEN=TOKEN, EXAI_READINGS="0")
 
 
 class Rejections:
