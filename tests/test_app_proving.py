@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from service.app import running
@@ -54,6 +55,27 @@ async def test_a_wallet_is_read_at_the_start(tmp_path: Path, simulator: Simulato
         async with http.get(f"{service.url}/health", headers={"Accept": "application/json"}) as answer:
             checks = json.loads(await answer.text())["checks"]
         assert any("main" == check.get("of") and "SIMULATED" in check["sentence"] for check in checks)
+
+
+async def test_without_the_token_a_page_may_be_read_here_and_spends_nothing(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """Once a token is configured, whoever is on this machine has no form and begins no proof without one."""
+    tokenless = settings(tmp_path, simulator.urls["KIMI_BASE_URL"])
+    guarded = msgspec.structs.replace(tokenless, ws_token=Secret("a-token-of-the-owner"))
+    async with running(guarded, environ={}) as service, aiohttp.ClientSession() as http:
+        async with http.get(f"{service.url}/console/reconcile") as page:
+            assert 200 == page.status
+            assert "Begin the proof" not in await page.text()
+        address = f"{service.url}/console/prove"
+        async with http.post(address, data={}, headers={"Origin": service.url}) as answer:
+            assert 403 == answer.status
+    async with (
+        running(tokenless, environ={}) as service,
+        aiohttp.ClientSession() as http,
+        http.get(f"{service.url}/console/reconcile") as page,
+    ):
+        assert "Begin the proof" in await page.text()
 
 
 async def test_a_provider_that_is_away_is_written_down(tmp_path: Path) -> None:

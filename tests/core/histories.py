@@ -155,3 +155,25 @@ def _reading(made: History, place: int, asked: float, true_at: float) -> Reading
         shown["available"] = shown["voucher"] + max(0, shown["cash"])
         numbers = [figure(name, decimal_text(amount), resolution=size) for name, amount in shown.items()]
     return reading(made.counter, *numbers, second=asked, index=index)
+
+
+def corrupted(seed: int) -> tuple[History, History]:
+    """Make an honest history and one that charges otherwise, or holds calls that we do not know."""
+    rng = random.Random(seed)  # noqa: S311 - a test's chances are to be repeated
+    honest, false = (history(seed, doubts=False, payments=False) for _ in range(2))
+    way = rng.choice(("factor", "phantom", "uncounted"))
+    if way == "factor":
+        factor = rng.choice((0, 5, 8, 12, 20))
+        false.charged = [(second, amount * factor // 10) for second, amount in false.charged]
+    elif way == "phantom":
+        false.charged += [
+            (rng.uniform(0, 1000), rng.randrange(1, PICO_PER_UNIT)) for _ in range(rng.randrange(1, 4))
+        ]
+    elif false.calls:
+        gone = rng.choice(false.calls)
+        gone.hidden = True
+        honest.charged = [each for each in honest.charged if each[0] != gone.billed_at]
+    for made in (honest, false):
+        made.readings, made.truths = [], []
+        read(made, random.Random(seed))  # noqa: S311 - both are read at the same moments
+    return honest, false

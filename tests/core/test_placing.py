@@ -117,3 +117,21 @@ def test_what_is_put_aside_is_neither_counted_on_nor_in_doubt(bounded: bool, mos
     assert frozenset() == decided(placed, edges())[1]
     late = put_aside(piece("a", "1", ended=995), Aside.NOT_FINAL)
     assert not place([late], edges(), SETTLING).disputed
+
+
+@pytest.mark.parametrize(
+    ("date", "agree"),
+    [
+        (None, True),
+        ("yesterday", True),
+        ("Sun, 22 Nov 2026 10:55:01 GMT", True),
+        ("Sun, 22 Nov 2026 10:54:59 GMT", False),
+        ("Sun, 22 Nov 2026 11:05:00 GMT", True),
+        ("Sun, 22 Nov 2026 11:05:01 GMT", False),
+    ],
+)
+def test_clocks_agree_within_five_minutes(date: str | None, *, agree: bool) -> None:
+    """An answer without a date, or with one that is none, says nothing against it."""
+    between = edges()
+    opening = msgspec.structs.replace(between.opening, date=date)
+    assert agree is msgspec.structs.replace(between, opening=opening).clocks_agree

@@ -1,6 +1,5 @@
 """Windows: each reason at its boundary, and what no history at random may lead to."""
 
-import random
 from collections import Counter
 from email.utils import formatdate
 from itertools import combinations
@@ -11,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.books import ReadingEntry
-from service.core.money import PICO_PER_UNIT, decimal_text, pico
+from service.core.money import decimal_text, pico
 from service.core.placing import Piece, Settling
 from service.core.times import NS_PER_S, utc_ns
 from service.core.window import RULE, Ends, Found, judge
 from service.core.words import ReadingOutcome, VerdictWord
-from tests.core.histories import STEP, History, history, read
+from tests.core.histories import STEP, History, corrupted, history
 from tests.core.two_ends import (
     CLOSED_INDEX,
     CLOSED_S,
@@ -336,28 +335,6 @@ def test_bills_that_come_later_than_usual_are_no_mismatch(seed: int) -> None:
         tolerance = (2 + len(pieces)) * STEP[made.counter]
         for name, amount in found.resolved.items():
             assert abs(billed[name] - amount) <= tolerance, (first, last, name)
-
-
-def corrupted(seed: int) -> tuple[History, History]:
-    """Make an honest history and one that charges otherwise, or holds calls that we do not know."""
-    rng = random.Random(seed)  # noqa: S311 - a test's chances are to be repeated
-    honest, false = (history(seed, doubts=False, payments=False) for _ in range(2))
-    way = rng.choice(("factor", "phantom", "uncounted"))
-    if way == "factor":
-        factor = rng.choice((0, 5, 8, 12, 20))
-        false.charged = [(second, amount * factor // 10) for second, amount in false.charged]
-    elif way == "phantom":
-        false.charged += [
-            (rng.uniform(0, 1000), rng.randrange(1, PICO_PER_UNIT)) for _ in range(rng.randrange(1, 4))
-        ]
-    elif false.calls:
-        gone = rng.choice(false.calls)
-        gone.hidden = True
-        honest.charged = [each for each in honest.charged if each[0] != gone.billed_at]
-    for made in (honest, false):
-        made.readings, made.truths = [], []
-        read(made, random.Random(seed))  # noqa: S311 - both are read at the same moments
-    return honest, false
 
 
 @THOUSAND

@@ -162,3 +162,14 @@ def test_the_second_date_is_said_only_if_it_is_another() -> None:
     later = msgspec.structs.replace(edges().closing, asked_at="2026-11-23T00:00:01.900000Z")
     assert "2026-11-22 11:00:00 and 2026-11-23 00:00:01 UTC" == span(Edges(opening=edges().opening, closing=later))
     assert "2026-11-22 11:00:00" == moment("2026-11-22T11:00:00.123456Z")
+
+
+def test_counts_that_disagreed_before_are_said() -> None:
+    """With the time of the final books, where that is known; without it no time is named."""
+    before = (
+        "The provider's own counts of tokens disagreed with its answers before, and cannot be compared any more."
+    )
+    assert f"{SPAN} {FELL}, and {OURS}. {before}" == sentence("U12", edges(), "available", SUMS, disagreed=True)
+    due = "The provider's books on them are not final before 2026-11-23 07:00:00 UTC."
+    assert f"{SPAN} {FELL}, and {OURS}. {before} {due}" == say("U2", disagreed=True)
+    assert f"{SPAN} {FELL}, but {OURS}." == sentence("U2", edges(), "available", SUMS)

@@ -72,13 +72,14 @@ async def test_a_key_that_was_exchanged_compares_no_two_accounts(
         lab.fault(BillingLag(seconds=1))
         old = await lab.call(model=model)
         lab.fault()
-    played.clock.pass_s(10)
+        await lab.read()
     async with open_lab(keys=[("w", provider, "sim-bbb")], played=played) as lab:
         await lab.read(cause=ReadingCause.START)
         new = await lab.call(model=model)
         await lab.later(3)
-        await lab.later(40)
         assert ["U1", "P1"] == [lab.code(old), lab.code(new)]
+        await lab.later(40)
+        assert "U1" == lab.code(old)
 
 
 @pytest.mark.parametrize("status", [500, 404])
@@ -108,6 +109,20 @@ async def test_a_package_that_was_bought_and_used_up_meanwhile(open_lab: "Labora
         await lab.later(3)
         await lab.later(40)
         assert "U15" == lab.code(call)
+
+
+async def test_a_late_bill_proves_nothing_although_nobody_judged_its_own_call_yet(open_lab: "Laboratory") -> None:
+    """As where a reading in between was a proof's: the wide window says at once that it came short."""
+    async with open_lab(keys=GLM) as lab:
+        await lab.read(cause=ReadingCause.START)
+        lab.fault(BillingLag(seconds=8))
+        first = await lab.call(model=MODEL)
+        lab.clock.pass_s(3)
+        await lab.proving.readers.read(lab.wallet, cause=ReadingCause.PROOF)
+        lab.fault(Undercharge(factor=0))
+        second = await lab.call(model=MODEL)
+        await lab.later(10)
+        assert ["U2", "U2"] == [lab.code(first), lab.code(second)]
 
 
 @pytest.mark.parametrize(("keys", "model"), [(GLM, MODEL), ([("kimi", "kimi", "sim-lab")], None)])
