@@ -38,6 +38,10 @@ class Client:
         """Call `chat`; give the whole answer."""
         return await (await self.begin(arguments, stream=stream))[1]
 
+    async def prove(self, provider: str) -> dict[str, Any]:
+        """Call `prove` for a provider's wallet; give the whole answer."""
+        return await self.request("tools/call", {"name": "prove", "arguments": {"wallet": provider}})
+
     async def begin(
         self, arguments: dict[str, Any], *, stream: bool = False
     ) -> tuple[int, asyncio.Future[dict[str, Any]]]:

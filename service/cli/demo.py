@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.app import running
@@ -43,6 +44,7 @@ class Demo:
         self._service = service
         self._faults_url = simulators_url.replace("/_sim/books", "/_sim/faults")
         self.labels: list[str] = []  # what each call shows, in the order the calls were opened
+        self.proofs: list[str] = []  # what each proof found, in its own words
 
     async def run(self) -> None:
         """Make every call."""
@@ -51,6 +53,7 @@ class Demo:
             await self._refused(client)
             await self._cut(client)
             await self._cancelled(client)
+            await self._proven(client)
         self.labels.append("the predecessor's protocol")
         await call_as_predecessor(self._http, self._service.url, {"prompt": "Are you there?"})
 
@@ -88,6 +91,13 @@ class Demo:
         number, _ = await client.begin({"prompt": _LONG, "provider": "kimi"}, stream=True)
         await client.first_text.wait()
         await client.cancel(number)
+
+    async def _proven(self, client: Client) -> None:
+        for provider in ("kimi", "glm"):
+            self.labels.append(f"prove, {provider}")
+            answer = await client.prove(provider)
+            text: str = answer["result"]["content"][0]["text"]
+            self.proofs.append(text.partition("\n")[0])
 
     async def _fault(self, provider: str, **fault: object) -> None:
         """Let the simulators' next request to a provider go wrong."""
@@ -128,6 +138,8 @@ async def _demo(*, once: bool, port: int) -> int:
         reading = Reading(settings.data_dir)
         stack.callback(reading.close)
         console.print(_receipts(reading, demo.labels, ids=console.width >= _PIPED_WIDTH))
+        for proof in demo.proofs:
+            console.print(f"[bold]Proof[/bold]: {escape(proof)}\n")
         checks = await _checks(http, service, reading, spans, books_url(variables))
         console.print(_verdicts(checks))
         held = all(check.holds for check in checks)

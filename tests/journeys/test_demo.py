@@ -89,6 +89,7 @@ async def test_once_ends_well_and_says_what_it_was(tmp_path: Path) -> None:
     assert text.startswith("SIMULATED")
     assert text.endswith("Conservation holds.\n")
     assert "≠" not in text
+    assert 2 == text.count("Proof: SIMULATED")
     for shown in ("in doubt", "refused", "tried again", "cancelled", "glm-4.7-flash", "kimi-"):
         assert shown in text
 
