@@ -45,7 +45,7 @@ async def test_both_sides_stand_in_a_row(
         "1 0.25 ± 0.000025 0.25 0",
         "✓ PROVEN P1",
         "available 49.33894 USD read",
-        "✓ PROVEN the newest window moved 0.25 USD; 1 attempt of ours explain 0.25",
+        "✓ PROVEN the newest window moved 0.25 USD; our part is 0.25, of 1 attempt",
     ):
         assert words in page, words
     (row,) = await table(browser, "/reconcile.csv")
