@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from service.cli._bundle import cost_text
 from service.cli._main import main
-from service.cli.prove import SIMULATED_STATUS, Live, status_of
+from service.cli.prove import SIMULATED_STATUS, Live, _on_daemon, status_of
 from service.core.entries import decode
 from service.core.proving import Proof
 from service.core.words import VerdictWord
@@ -145,6 +146,51 @@ def test_a_bundle_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFi
     assert 1 == main(["prove", "--out", str(tmp_path / "taken"), "--data-dir", str(tmp_path / "data")])
     assert "is there already" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_takes_no_file_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is spent, and before there is a ledger."""
+    out = tmp_path / "nowhere" / "proof.zip"
+    assert 1 == main(["prove", "--out", str(out), "--data-dir", str(tmp_path / "data")])
+    assert "no file can be written to" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_proof_is_shown_though_its_bundle_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was paid for: the verdict is told, the loss is said, and the status is 1."""
+
+    def lose(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("service.cli.prove.write_bundle", lose)
+    monkeypatch.setenv("EXAI_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    assert 1 == main(["prove", "--wallet", "glm"])
+    said = capsys.readouterr()
+    assert "SIMULATED: PROVEN (P1)" in said.out
+    assert "Bundle:" not in said.out
+    assert "could not be written: [Errno 28]" in said.err
+
+
+async def test_an_interrupt_waits_for_no_proof() -> None:
+    """What runs on the daemon's thread is left behind, and its error reaches who still waits."""
+    begun, free = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        free.wait(20)
+
+    waiting = asyncio.create_task(_on_daemon(work))
+    await asyncio.to_thread(begun.wait, 20)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not free.is_set()
+    free.set()
+    with pytest.raises(ZeroDivisionError):
+        await _on_daemon(lambda: 1 // 0)
 
 
 def test_the_bundle_says_how_amounts_are_worked_out(made: Made) -> None:

@@ -389,3 +389,12 @@ async def test_a_limited_client_proves_without_a_balance(lab: Lab) -> None:
     told = msgspec.json.encode(proof).decode() + "".join(lines)
     assert [] == [amount for amount in held - {"0"} if f'"{amount}"' in told or f" {amount} " in told]
     assert any("opening balance read at" in line for line in lines)
+
+
+async def test_balances_that_are_asked_for_are_judged(lab: Lab) -> None:
+    """A fresh reading decides what waited for it; else a better one would wait for the next call."""
+    await tried(lab)
+    call = await lab.call()
+    lab.clock.pass_s(3)
+    await CallProver(means(lab), owner=None, tool_call_id="0" * 32).balances("kimi", fresh=True)
+    assert "U1" != lab.code(call)
