@@ -1,5 +1,7 @@
 """Entries as a run writes them, for every room's tests; and the settings of generated tests."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -42,6 +44,16 @@ settings.load_profile("house")
 
 CALL = "c" * 32
 AT = "2026-11-22T16:21:00.000000Z"
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """Give the root logger back as it was: a command that a test runs in its own process sets it for all."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 class Made:

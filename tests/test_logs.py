@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -11,16 +10,6 @@ from service.logs import log_to_stderr
 
 LOG = logging.getLogger("tests.logs")
 KEY = "sk-0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def root() -> Iterator[None]:
-    """Give the root logger back as it was."""
-    logger = logging.getLogger()
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("shape", ["text", "json"])
