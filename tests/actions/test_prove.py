@@ -6,28 +6,13 @@ import msgspec
 import pytest
 
 from service.actions.prove import ACTION, Prove
-from service.core.proving import Proof, ProofAsked
-from service.core.words import VerdictWord
+from service.core.proving import ProofAsked
 from service.errors import ActionError
 from service.serving.operator import Proved
 from tests.acting import BY, Acting
+from tests.unproved import UNPROVED
 
-PROOF = Proof(
-    wallet="w",
-    provider="kimi",
-    simulated=True,
-    model="kimi-k2.6",
-    unit=None,
-    calls=0,
-    spent=None,
-    opening=None,
-    closing=None,
-    verdict=None,
-    word=VerdictWord.UNVERIFIED,
-    code="U4",
-    sentence="No reading can be had.",
-)
-PROVED = Proved(proof=PROOF, tool_call_id="c" * 32, receipt={"tool_call_id": "c" * 32})
+PROVED = Proved(proof=UNPROVED, tool_call_id="c" * 32, receipt={"tool_call_id": "c" * 32})
 
 
 async def test_the_service_proves(lab: Acting) -> None:

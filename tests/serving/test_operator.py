@@ -9,7 +9,6 @@ import pytest
 
 from service.core.proving import Proof, ProofAsked
 from service.core.shapes import Desk, ToolResult
-from service.core.words import VerdictWord
 from service.errors import ActionError, InvalidArgumentsError, ProviderUnreachableError
 from service.serving.auth import Caller
 from service.serving.calls import ToolCalls
@@ -18,22 +17,7 @@ from service.serving.operator import OPERATOR, Operator
 from service.tools.prove import TOOL as PROVE
 from tests.rig import WAIT_S, FixedDay, Rig
 from tests.serving.running import CONSOLE, NoBooks, Scripted
-
-PROOF = Proof(
-    wallet="w",
-    provider="kimi",
-    simulated=True,
-    model="kimi-k2.6",
-    unit=None,
-    calls=0,
-    spent=None,
-    opening=None,
-    closing=None,
-    verdict=None,
-    word=VerdictWord.UNVERIFIED,
-    code="U4",
-    sentence="No reading can be had.",
-)
+from tests.unproved import UNPROVED
 
 
 class FixedProver:
@@ -59,7 +43,7 @@ class FixedProver:
         await self.may.wait()
         if self.error is not None:
             raise self.error
-        return PROOF
+        return UNPROVED
 
     async def receipt(self, tool_call_id: str) -> dict[str, Any]:
         """Give a receipt that says nothing but whose it is."""
@@ -97,7 +81,7 @@ async def test_a_proof_is_a_tool_call(lab: Rig) -> None:
     assert opened["tool_call_id"] == proved.tool_call_id == proved.receipt["tool_call_id"]
     assert [ProofAsked(wallet="w", max_cost="0.01")] == prover.asked
     assert {(OPERATOR, proved.tool_call_id)} == set(prover.opened)
-    assert PROOF == proved.proof
+    assert UNPROVED == proved.proof
 
 
 async def test_one_may_begin_and_not_wait(lab: Rig) -> None:

@@ -13,6 +13,7 @@ from service.serving.operator import PROVE
 from service.tools.prove import TOOL
 from tests.tools.test_chat import FixedDesk, NoBooks
 from tests.tools.told import READ, FixedProver
+from tests.unproved import UNPROVED
 
 VERDICT = VerdictEntry(
     rule=1,
@@ -41,21 +42,6 @@ PROOF = Proof(
     code="P1",
     sentence=VERDICT.sentence,
 )
-NONE = Proof(
-    wallet="w",
-    provider="kimi",
-    simulated=True,
-    model="kimi-k2.6",
-    unit=None,
-    calls=0,
-    spent=None,
-    opening=None,
-    closing=None,
-    verdict=None,
-    word=VerdictWord.UNVERIFIED,
-    code="U4",
-    sentence="SIMULATED: No reading can be had.",
-)
 
 
 async def test_all_arguments_reach_the_prover() -> None:
@@ -69,7 +55,7 @@ async def test_all_arguments_reach_the_prover() -> None:
     assert ["waited 0 s\n"] == lines
 
 
-@pytest.mark.parametrize("proof", [PROOF, NONE])
+@pytest.mark.parametrize("proof", [PROOF, UNPROVED])
 async def test_the_answer_fits_its_schema(proof: Proof) -> None:
     """The schema is an object's, and the structured answer can be read back as the proof it was."""
     jsonschema_rs.Draft202012Validator(dict(TOOL.input_schema))
@@ -106,7 +92,7 @@ async def test_an_unknown_amount_is_not_zero(at_most: str | None, said: str) -> 
 
 async def test_simulated_stands_before_the_verdict() -> None:
     """Once, and before everything else."""
-    result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(NONE), on_text=None)
+    result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(UNPROVED), on_text=None)
     assert result.text.startswith("SIMULATED: UNVERIFIED (U4). No reading can be had.\n")
     assert 1 == result.text.count("SIMULATED")
 
