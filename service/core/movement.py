@@ -138,6 +138,16 @@ def tells(reading: ReadingEntry) -> bool:
     )
 
 
+def speaks(reading: ReadingEntry) -> bool:
+    """Whether a reading says what was spent or is left, be it that nothing was drawn from a plan's window yet.
+
+    Such a window has no begin, so it is among what the reading tells and not among its figures: the counter can
+    be read, though no window of ours may begin or end with it.
+    """
+    untouched = any(name in QUOTAS or name.startswith(PERCENT) for name in reading.tells)
+    return reading.outcome is ReadingOutcome.READ and (untouched or tells(reading))
+
+
 def read(readings: Iterable[ReadingEntry]) -> tuple[ReadingEntry, ...]:
     """Keep those that were read, and whose every number is one: a committed entry may be a stranger's."""
     return tuple(one for one in readings if one.outcome is ReadingOutcome.READ and sound(one.figures))

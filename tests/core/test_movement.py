@@ -5,7 +5,7 @@ import pytest
 
 from service.core.books import ReadingEntry
 from service.core.money import pico
-from service.core.movement import Counted, Movement, compared, counted, movements, tells
+from service.core.movement import Counted, Movement, compared, counted, movements, speaks, tells
 from service.core.words import ReadingOutcome
 from tests.core.two_ends import balance, figure, reading, spent
 
@@ -189,6 +189,24 @@ def test_the_providers_own_counts_are_compared_since_one_time() -> None:
 def test_figures_of_one_name_in_two_units_are_not_compared() -> None:
     """A wallet that changed its currency begins anew."""
     assert {} == compared((report(spent="1"),), (spent("2"),))
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome", "known"),
+    [
+        ({"credits_5h": "0 of 30000"}, ReadingOutcome.READ, True),
+        ({"percent_week": "0 of 100"}, ReadingOutcome.READ, True),
+        ({"level": "pro"}, ReadingOutcome.READ, False),
+        ({"credits_5h": "0 of 30000"}, ReadingOutcome.REFUSED, False),
+    ],
+)
+def test_a_plan_that_nothing_was_drawn_from_can_be_read(
+    told: dict[str, str], outcome: ReadingOutcome, *, known: bool
+) -> None:
+    """It says so, though no window of ours may begin with it."""
+    untouched = msgspec.structs.replace(packages("5"), figures=(), tells=told, outcome=outcome)
+    assert (known, False) == (speaks(untouched), tells(untouched))
+    assert speaks(balance("5"))
 
 
 def test_a_reading_tells_if_consumption_moves_one_of_its_figures() -> None:
