@@ -19,13 +19,14 @@ _NUMBER = re.compile(
     r" (USD|CNY|credits|(?:(?:uncached |cached )?input |cache write |output )?tokens|bytes)\b"
 )
 _SPAN = re.compile(r"Between (\S+ \S+) and (?:(\S+) )?(\S+) UTC")
+_CAPPED = re.compile(r"from (\S+) to (\S+) credits and stands at its cap")
 _CALLS = re.compile(r"(\d+) calls? in this window")
 _ROLES = {
     "moved": re.compile(r"(?:fell|rose) by (\S+) "),
     "surely": re.compile(r"in this window comes? to (\S+) "),
     "in_doubt": re.compile(r"in doubt or under way may come to (\S+) "),
     "tolerance": re.compile(r"steps may hide (\S+) "),
-    "added": re.compile(r"at least (\S+) \S+ was paid in"),
+    "added": re.compile(r"(?:at least|, with) (\S+) \S+ (?:was )?paid in"),
 }
 """What a number is said to be."""
 _CLASSES = {
@@ -76,7 +77,9 @@ class Derived:
         said = {name: None if sums[name] is None else Decimal(sums[name]) for name in found}
         assert found == said
         assert len(charged) == sums["attempts"]
-        return {one for one in found.values() if one is not None} | self._tokens(verdict, settled)
+        ends = {_figures(end)["credits_5h"] for end in (opening, closing)} if unit == "credits" else set()
+        assert ends <= {Decimal(sums["opening"]), Decimal(sums["closing"])}
+        return {one for one in found.values() if one is not None} | ends | self._tokens(verdict, settled)
 
     def sentence(self, verdict: Said) -> None:
         """Hold a window's sentence against its readings and sums: each number, both times, the count of calls."""
@@ -85,7 +88,10 @@ class Derived:
         assert numbers(said) <= self.window(verdict)
         stated = {role: pattern.findall(said) for role, pattern in _ROLES.items()}
         assert all([verdict["sums"][role]] == found for role, found in stated.items() if found)
-        assert stated["moved"] or stated["added"] or "the provider counted" in said
+        capped = _CAPPED.findall(said)
+        assert not capped or capped == [(verdict["sums"]["opening"], verdict["sums"]["closing"])]
+        assert stated["moved"] or stated["added"] or capped or "the provider counted" in said
+        assert stated["added"] or "the balance" not in said or verdict["sums"]["added"] is None
         assert bool(verdict["sums"]["attempts"]) is bool(stated["surely"])
         first, day, second = _SPAN.findall(said)[0]
         opened, closed = (self._by_index[verdict[end]]["asked_at"] for end in ("opened", "closed"))

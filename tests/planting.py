@@ -20,6 +20,7 @@ from service.secret import Secret
 from service.settings import Settings, WalletSource
 from service.simulator.app import Simulator, start
 from service.simulator.faults import read_faults
+from service.simulator.rates import NANO
 from tests.accounts import Said
 from tests.processes import eventually
 from tests.speaking import Speaker, receipt_of, speaking
@@ -70,6 +71,7 @@ class Paying:
 KIMI = Paying("kimi", "sim-field", "/v1")
 GLM = Paying("glm", "sim-field", "/api/paas/v4")
 PLAN = Paying("glm", "sim-plan-planted", "/api/coding/paas/v4")
+USED_BEFORE_S = 100  # something was drawn from the plan, in the same five hours: no window begins with a fresh one
 MISPLACED = Paying("glm", "sim-plan-planted", "/api/paas/v4")
 REAL = Paying("kimi", REAL_KEY, "/v1")
 REAL_PLAN = Paying("glm", REAL_KEY, "/api/coding/paas/v4")
@@ -191,6 +193,9 @@ async def planted(
     async with AsyncExitStack() as stack:
         simulator = await start(seed="planted", clock=clock.now_ns)
         stack.push_async_callback(simulator.close)
+        if paying is PLAN:
+            account = simulator.world.books.account(PLAN.provider, PLAN.key)
+            account.draw_credits(clock.now_ns() - USED_BEFORE_S * NS_PER_S, NANO)
         settings = Settings(
             port=0,
             data_dir=folder,

@@ -50,9 +50,22 @@ def moves(kind: str, **much: Any) -> Plant:  # noqa: ANN401 - an amount
     return plant
 
 
-async def steals(plot: Plot) -> AsyncIterator[None]:
+def steals(kind: str = "elsewhere", *, amount: str = "0.25") -> Plant:
     """Spend from the account without a call of ours."""
-    await plot.move("elsewhere", amount="0.25")
+
+    async def plant(plot: Plot) -> AsyncIterator[None]:
+        await plot.move(kind, amount=amount)
+        await plot.read()
+        yield
+
+    return plant
+
+
+async def uses_up(plot: Plot) -> AsyncIterator[None]:
+    """Spend all that a plan holds elsewhere, and call when that was read."""
+    await plot.move("credits", amount="2000")
+    await plot.read()
+    await plot.call(**OF_PLAN)
     await plot.read()
     yield
 

@@ -5,6 +5,7 @@ and whether an amount is rounded is for its owner to say and to check.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -41,6 +42,7 @@ format = "%Y-%m-%d %H:%M:%S"         # of the time; or iso, unix, unix_ms
 zone = "Asia/Shanghai"               # whose time it is, where it names no zone; an IANA name
 currency = "CNY"                     # where no column holds it
 delimiter = ","
+decimal = "."                        # what stands before decimals; or ","
 input_includes_cached = true         # whether input tokens count the cached ones, too
 """
 
@@ -66,6 +68,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         zone: IANA name of the zone of times that name none; None: they must name one.
         currency: of amounts without a column for it.
         delimiter: between cells; None: found by the first line.
+        decimal: what stands before decimals; the other sign parts thousands.
         input_includes_cached: whether input tokens count the cached ones.
     """
 
@@ -73,6 +76,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     zone: str | None = None
     currency: str | None = None
     delimiter: str | None = None
+    decimal: Literal[".", ","] = "."
     input_includes_cached: bool = True
 
 
@@ -122,7 +126,10 @@ def places_of(header: Sequence[str], columns: Columns) -> dict[str, int]:
     if "request_id" not in places and not by_tokens:
         raise StatementError(
             "no column tells which request is meant: there must be a request id, or a time and tokens",
-            remedy="Name the columns in a file: `exai ledger match --example` shows one; --columns takes it.",
+            remedy=(
+                f"The first line must name the columns; it is: {', '.join(map(shown, names))}. A file may say"
+                " which is which: `exai ledger match --example` shows one; --columns takes it."
+            ),
         )
     return places
 

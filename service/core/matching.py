@@ -1,7 +1,7 @@
 """Matching: our attempts and a statement's rows, one to one; what only one side has stays visible on that side.
 
 By the provider's own id where the statement has it. Else by time and tokens, the nearest pair first; where two are
-equally near nothing is chosen.
+equally near nothing is chosen, and what then has no other candidate is left open with them.
 """
 
 from bisect import bisect_left
@@ -124,21 +124,18 @@ def matched(
         input_includes_cached: whether the statement's input tokens count the cached ones.
     """
     found, left, open_rows = _by_id(ours, rows, input_includes_cached=input_includes_cached)
-    near, tied_ours, tied_rows = _by_time(
-        left, open_rows, tolerance_ns, input_includes_cached=input_includes_cached
-    )
+    near, tied = _by_time(left, open_rows, tolerance_ns, input_includes_cached=input_includes_cached)
     found += near
-    paired = {id(pair.ours) for pair in found} | tied_ours
-    taken = {id(pair.row) for pair in found} | tied_rows
+    paired = {id(side) for pair in found for side in (pair.ours, pair.row)}
     found += [
-        Pair(status=Status.AMBIGUOUS if id(one) in tied_ours else Status.MISSING_THERE, ours=one, row=None)
+        Pair(status=Status.AMBIGUOUS if id(one) in tied else Status.MISSING_THERE, ours=one, row=None)
         for one in left
-        if id(one) in tied_ours or (id(one) not in paired and one.is_expected)
+        if id(one) in tied or (id(one) not in paired and one.is_expected)
     ]
     found += [
-        Pair(status=Status.AMBIGUOUS if id(row) in tied_rows else Status.MISSING_HERE, ours=None, row=row)
+        Pair(status=Status.AMBIGUOUS if id(row) in tied else Status.MISSING_HERE, ours=None, row=row)
         for row in open_rows
-        if id(row) in tied_rows or id(row) not in taken
+        if id(row) in tied or id(row) not in paired
     ]
     return sorted(found, key=_order)
 
@@ -240,24 +237,24 @@ def _by_id(
 
 def _by_time(
     ours: Sequence[Ours], rows: Sequence[StatementRow], tolerance_ns: int, *, input_includes_cached: bool
-) -> tuple[list[Pair], set[int], set[int]]:
+) -> tuple[list[Pair], set[int]]:
     """Match what is near in time and equal in tokens, the nearest first.
 
     Returns:
-        The pairs, and the identities of attempts and of rows that are equally near to several.
+        The pairs, and the identities of attempts and of rows that cannot be told apart.
     """
     candidates = _Candidates(ours, tolerance_ns, input_includes_cached=input_includes_cached)
-    tied: tuple[set[int], set[int]] = set(), set()
+    crowded: list[StatementRow] = []
     near: list[tuple[int, int, int]] = []
     for at, row in enumerate(rows):
         these = candidates.of(row)
         if len(these) > CANDIDATES_MAX:
-            tied[0].update(id(candidates.settled[place]) for _, place in these)
-            tied[1].add(id(row))
+            crowded.append(row)
         else:
             near += [(distance_ns, at, place) for distance_ns, place in these]
+    tied = {id(row) for row in crowded} | {id(one) for one in candidates.of_crowds(crowded)}
     found: list[Pair] = []
-    done = tied[0] | tied[1]
+    done = set(tied)
     for group in _equal(sorted(near)):
         pairs = [(candidates.settled[place], rows[at]) for at, place in group]
         pairs = [pair for pair in pairs if not {id(pair[0]), id(pair[1])} & done]
@@ -267,9 +264,11 @@ def _by_time(
             if uses[id(one)] == uses[id(row)] == 1:
                 found.append(_pair(one, row, "time_and_tokens"))
             else:
-                tied[0].add(id(one))
-                tied[1].add(id(row))
-    return found, *tied
+                tied |= {id(one), id(row)}
+    # What has nothing left but what cannot be told apart may be meant by that: it is not missing.
+    edges = ((id(candidates.settled[place]), id(rows[at])) for _, at, place in near)
+    beside = {side for edge in edges if not tied.isdisjoint(edge) for side in edge if side not in done}
+    return found, tied | beside
 
 
 class _Candidates:
@@ -288,16 +287,32 @@ class _Candidates:
         """Give (distance, place in `settled`) of the attempts that a row may mean, one too many at most."""
         if row.at_ns is None:
             return []
-        at_ns, places = row.at_ns, self._by_output.get(row.output_tokens, [])
-        first = self._first(places, at_ns - self._tolerance_ns - self._longest_ns)
-        last = self._first(places, at_ns + self._tolerance_ns + 1)
+        begin_ns, end_ns = row.at_ns, row.at_ns + row.lasts_ns
         near = (
-            (distance_ns, place)
-            for place in places[first:last]
-            if (distance_ns := _distance_ns(self.settled[place], at_ns)) <= self._tolerance_ns
-            and self._is_like(self.settled[place], row)
+            (_apart_ns(self.settled[place], begin_ns, end_ns), place)
+            for place in self._between(row, begin_ns - self._tolerance_ns, end_ns + self._tolerance_ns)
+            if self._is_like(self.settled[place], row)
         )
         return list(islice(near, CANDIDATES_MAX + 1))
+
+    def of_crowds(self, rows: Iterable[StatementRow]) -> Iterator[Ours]:
+        """Give all attempts that any of these rows may mean; rows that state the same are looked up together."""
+        alike: dict[tuple[object, ...], list[StatementRow]] = {}
+        for row in rows:
+            stated = (row.model, row.input_tokens, row.cached_input_tokens, row.output_tokens)
+            alike.setdefault(stated, []).append(row)
+        for same in alike.values():
+            times = ((row.at_ns, row.lasts_ns) for row in same if row.at_ns is not None)
+            spans = sorted((at_ns - self._tolerance_ns, at_ns + it + self._tolerance_ns) for at_ns, it in times)
+            for begin_ns, end_ns in _merged(spans):
+                near = (self.settled[place] for place in self._between(same[0], begin_ns, end_ns))
+                yield from (one for one in near if self._is_like(one, same[0]))
+
+    def _between(self, row: StatementRow, begin_ns: int, end_ns: int) -> Iterator[int]:
+        """Give the places of attempts that were under way in that time, both ends included."""
+        places = self._by_output.get(row.output_tokens, [])
+        first, last = self._first(places, begin_ns - self._longest_ns), self._first(places, end_ns + 1)
+        return (place for place in places[first:last] if self.settled[place].ended_ns >= begin_ns)
 
     def _first(self, places: list[int], began_ns: int) -> int:
         return bisect_left(places, began_ns, key=lambda place: self.settled[place].began_ns)
@@ -333,8 +348,19 @@ def _equal(near: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int]]]:
             group = []
 
 
-def _distance_ns(one: Ours, at_ns: int) -> int:
-    return max(0, one.began_ns - at_ns, at_ns - one.ended_ns)
+def _apart_ns(one: Ours, begin_ns: int, end_ns: int) -> int:
+    return max(0, one.began_ns - end_ns, begin_ns - one.ended_ns)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join spans that overlap; they come in order."""
+    found: list[tuple[int, int]] = []
+    for begin_ns, end_ns in spans:
+        if found and begin_ns <= found[-1][1]:
+            found[-1] = found[-1][0], max(end_ns, found[-1][1])
+        else:
+            found.append((begin_ns, end_ns))
+    return found
 
 
 def _pair(one: Ours, row: StatementRow, by: str, tokens: tuple[str, ...] = ()) -> Pair:

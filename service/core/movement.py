@@ -11,7 +11,6 @@ from service.core.words import ReadingOutcome
 CREDITS = "credits"
 TOKENS = "tokens"
 PERCENT = "percent"
-REQUESTS = "requests"
 QUOTAS = ("credits_5h", "credits_week")
 """The plan's counters, the one that tells most first."""
 PACKAGE = "package_tokens"
@@ -32,7 +31,8 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
         counter: the reading's word for it.
         figure: which of its numbers tells.
         unit: ISO 4217 code, `credits` or `tokens`.
-        least, most: pico-units; equal unless a top-up hides some; `most` is None where no bound is known.
+        least, most: pico-units; equal unless a top-up or a plan's cap hides some; `most` is None where no bound is
+            known.
         resolution: pico-units of the counter's smallest step.
         opening, closing: the counter's numbers, for people.
         added: pico-units that were paid in or given meanwhile; None if nothing was.
@@ -54,15 +54,18 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider counted by itself between two readings: tokens by class, and requests where it says so."""
+    """What the provider counted by itself between two readings: tokens by class."""
 
     counter: str
     classes: dict[str, int]
-    requests: int | None
 
 
 class Both(msgspec.Struct, frozen=True, kw_only=True):
-    """One number at both ends; figures of one name at one end, such as several packages, are added up."""
+    """One number at both ends; figures of one name at one end, such as several packages, are added up.
+
+    Attributes:
+        cap: what it may reach at most, by the second reading; None if that says none.
+    """
 
     counter: str
     name: str
@@ -70,6 +73,7 @@ class Both(msgspec.Struct, frozen=True, kw_only=True):
     opening: int
     closing: int
     resolution: int
+    cap: int | None = None
 
     @property
     def rise(self) -> int:
@@ -106,11 +110,9 @@ def counted(opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ...]
     }
     if not classes or any(both.rise < 0 for both in classes.values()):
         return None
-    requests = numbers.get(REQUESTS)
     return Counted(
         counter=next(iter(classes.values())).counter,
         classes={name: both.rise // PICO_PER_UNIT for name, both in classes.items()},
-        requests=None if requests is None else requests.rise // PICO_PER_UNIT,
     )
 
 
@@ -125,6 +127,7 @@ def compared(opening: Sequence[ReadingEntry], closing: Sequence[ReadingEntry]) -
             opening=sum(pico(figure.amount) for figure in before[key]),
             closing=sum(pico(figure.amount) for figure in after[key]),
             resolution=max(pico(figure.resolution) for figure in before[key] + after[key]),
+            cap=min((pico(figure.cap) for figure in after[key] if figure.cap is not None), default=None),
         )
         for key in before
         if key in after
@@ -213,16 +216,24 @@ def _drawn(voucher: Both, cash: Both) -> tuple[int, int | None]:
     """Give the bounds of what was drawn from both; None: no upper one."""
     if voucher.rise <= 0 and cash.rise <= 0:
         return -voucher.rise - cash.rise, -voucher.rise - cash.rise
-    if voucher.rise <= 0 and voucher.closing > 0:
+    if voucher.rise <= 0 and voucher.closing > 0 and _is_payment(cash):
         return -voucher.rise, -voucher.rise  # with a voucher left no cash was drawn: its rise is the payment
     return max(0, -voucher.rise) + max(0, -cash.rise), None
 
 
+def _is_payment(cash: Both) -> bool:
+    """Whether a payment alone makes such a rise; else cash was drawn, too, before a voucher was given anew."""
+    beyond = cash.rise % PAYMENT_STEP
+    return min(beyond, PAYMENT_STEP - beyond) <= 2 * cash.resolution
+
+
 def _quota(numbers: dict[str, Both]) -> Movement | None:
+    """Tell consumption from a plan's counter; one that stands at its cap may have stopped there."""
     for name in QUOTAS:
         both = numbers.get(name)
         if both is not None and both.unit == CREDITS and both.rise >= 0:
-            return _moved(both, both.rise, both.rise)
+            capped = both.cap is not None and both.closing >= both.cap
+            return _moved(both, both.rise, None if capped else both.rise)
     return None
 
 

@@ -6,13 +6,12 @@ outside|                            at the edge: ...                 |outside
 """
 
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 import msgspec
 
 from service.core.books import ReadingEntry
-from service.core.times import NS_PER_S, utc_ns
+from service.core.times import NS_PER_S, dated_ns, utc_ns
 
 DAY_NS = 86_400 * NS_PER_S
 FINAL_AT_NS = 7 * 3600 * NS_PER_S
@@ -173,14 +172,8 @@ def place(pieces: Sequence[Piece], edges: Edges, settling: Settling) -> Placed:
 
 
 def _is_dated(reading: ReadingEntry) -> bool:
-    try:
-        dated_ns = (
-            None if reading.date is None else int(parsedate_to_datetime(reading.date).timestamp()) * NS_PER_S
-        )
-    except (ValueError, OverflowError):
-        return True  # no date that can be read says as much as none
-    apart_ns = CLOCKS_APART_S_MAX * NS_PER_S
-    return dated_ns is None or utc_ns(reading.asked_at) - apart_ns <= dated_ns <= utc_ns(reading.at) + apart_ns
+    said_ns, apart_ns = dated_ns(reading.date), CLOCKS_APART_S_MAX * NS_PER_S
+    return said_ns is None or utc_ns(reading.asked_at) - apart_ns <= said_ns <= utc_ns(reading.at) + apart_ns
 
 
 def _owes(piece: Piece, edges: Edges) -> bool:

@@ -22,6 +22,9 @@ HIDDEN_TOKENS_MAX = 64
 MISCOUNT_TOKENS_MAX = 16
 """By how much a count may pass the maximum that was asked for, or fall below the text; off by one was recorded."""
 TOOL_CALLS = "tool_calls"
+WHOLE = frozenset({"stop", "length"})
+"""How an answer ends whose text all came. A provider that filters an answer, or fails in its middle, may count
+text that it keeps: our judgement."""
 _CACHED = {
     UsageFlag.HEADER_DIFFERS: (
         "The answer's body counts {cached} cached tokens; its header states another number."
@@ -50,8 +53,9 @@ def plausible(attempt: Attempt) -> Plausibility:
     wrong = _contradiction(settled) or _beyond_request(attempt.intent, settled) or _beyond_text(settled)
     if wrong is not None:
         return Plausibility(CheckState.FAIL, wrong)
-    if not _is_comparable(settled):
-        return Plausibility(CheckState.NOT_AVAILABLE, _why_not(settled))
+    why_not = _why_not(settled)
+    if why_not is not None:
+        return Plausibility(CheckState.NOT_AVAILABLE, why_not)
     tokens, size = _written(settled)
     return Plausibility(
         CheckState.PASS,
@@ -82,7 +86,7 @@ def _beyond_text(settled: SettlementEntry) -> str | None:
     if not _is_comparable(settled):
         return None
     tokens, size = _written(settled)
-    if tokens > _most(size):
+    if tokens > _most(size) and settled.finish_reason in WHOLE:
         bound = f"at most {_most(size):,}"
     elif tokens < _least(size):
         bound = f"at least {_least(size):,}"
@@ -99,12 +103,16 @@ def _is_comparable(settled: SettlementEntry) -> bool:
     return bool(settled.text_bytes) and settled.finish_reason != TOOL_CALLS
 
 
-def _why_not(settled: SettlementEntry) -> str:
+def _why_not(settled: SettlementEntry) -> str | None:
     if settled.finish_reason == TOOL_CALLS:
         return "The answer calls tools; what that takes stands in no text."
     if settled.text_bytes is None:
         return "The size of the text was not kept when this was recorded."
-    return "No text came, so its size says nothing of the tokens."
+    if not settled.text_bytes:
+        return "No text came, so its size says nothing of the tokens."
+    if settled.finish_reason not in WHOLE:
+        return "The provider may have withheld part of the text: the answer does not say that it came to its end."
+    return None
 
 
 def _written(settled: SettlementEntry) -> tuple[int, int]:

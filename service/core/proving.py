@@ -49,7 +49,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
         tool_call_id: the call that made them; its receipt holds each one.
         calls: how many attempts were made.
         spent: what their settlements come to, or what the plan counts for them, an exact decimal; None if that of
-            one is not known: it is in doubt, or has no price.
+            one is not known: it is in doubt, has no price, or ended in hours that its plan counts otherwise.
         at_most: what they may have been billed at most where `spent` is None; None if that has no bound.
         opening, closing: the readings before and after the calls; None where none could be had.
         verdict: on the window between them; None if none could be reached.

@@ -154,14 +154,14 @@ class Counters(Protocol):
     """A provider's own books as far as a key may ask for them; pure, like the provider.
 
     Attributes:
-        names: of every counter that there is, in the order of asking.
-        settling_s: how long it usually takes until a call shows in them.
-        packages: the name of the one that tells packages, which pay before money does; None if there are none.
+        names, still: of all that there are, in the order of asking; of those that no call ever moves.
+        settling_s, packages: until a call usually shows; the one of packages, which pay before money, if any.
     """
 
     names: tuple[str, ...]
     settling_s: float
     packages: str | None
+    still: tuple[str, ...]
 
     def inquiries(self, *, plan: str | None, at_ns: int) -> tuple[Inquiry, ...]:
         """Write what can be asked of a wallet, by its plan, now."""

@@ -2,8 +2,8 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 import msgspec
@@ -19,14 +19,25 @@ ROWS_MAX = 200_000
 COLUMNS_MAX = 200
 COMPLAINTS_MAX = 5
 TOKENS_MAX = 10**15
-UNIX_S_MAX = 10**11
+TIME_NS_MAX = 10**11 * NS_PER_S
+STEP_PICO_MAX = PICO_PER_UNIT // 100
+"""No amount is taken to be rounded more than this, however few digits are written."""
 _BOM_16 = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = ",;\t|"
 _NUMBER = re.compile(
-    r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|-?[0-9]{1,18}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?"
+    r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|-?[0-9]{1,18}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?"
 )
+_COMMA_DECIMALS = re.compile(r"-?[0-9]+(?:\.[0-9]{3})*,[0-9]+")
+_OTHER_DECIMALS = str.maketrans(",.", ".,")
+_HOUR = re.compile(r"%[HIcX]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _UNIX = {"unix": NS_PER_S, "unix_ms": NS_PER_S // 1000}
+_CORRECT = "Correct the file, or name other columns."
+_SAY_CURRENCY = "Say --currency USD or --currency CNY, or currency under [meaning] of the file of columns."
+_SAY_DECIMAL = 'If a comma stands before decimals, say decimal = "," under [meaning] of the file of columns.'
+_SAY_FORMAT = 'Say its format under [meaning] of the file of columns, as format = "%d.%m.%Y %H:%M", or unix.'
+_SAY_ZONE = "Say whose time it is: --zone Asia/Shanghai, or zone under [meaning] of the file of columns."
+_CORRECT_OF = {"amount": f"{_CORRECT} An amount bears no sign of its currency.", "time": _SAY_FORMAT}
 
 
 class StatementRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +45,15 @@ class StatementRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         lines: numbers of its lines in the file; several where it lists a request in parts, which are added up.
-        step_pico: the last digit that its amount is written with; what is below it was rounded.
+        lasts_ns: how long the time lasts that is stated: its day where that is a date alone, else 0.
+        step_pico: the last digit that amounts are written with; what is below it was rounded. It is the finest
+            of all amounts of that currency, for many sheets leave trailing zeros out; STEP_PICO_MAX at most.
     """
 
     lines: tuple[int, ...]
     request_id: str | None
     at_ns: int | None
+    lasts_ns: int = 0
     model: str | None
     input_tokens: int | None
     cached_input_tokens: int | None
@@ -55,18 +69,20 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         columns: the names that were used.
         rows: in the file's order.
+        steps_pico: the last digit of the amounts of each currency.
     """
 
     encoding: str
     columns: Columns
     meaning: Meaning
     rows: tuple[StatementRow, ...]
+    steps_pico: Mapping[str, int]
 
     @property
     def span_ns(self) -> tuple[int, int] | None:
-        """The first and the last time in it; None if it holds none."""
-        times = [row.at_ns for row in self.rows if row.at_ns is not None]
-        return (min(times), max(times)) if times else None
+        """The first and the last time in it, to the end of the last day; None if it holds none."""
+        times = [(row.at_ns, row.at_ns + row.lasts_ns) for row in self.rows if row.at_ns is not None]
+        return (min(begin for begin, _ in times), max(end for _, end in times)) if times else None
 
 
 def read_statement(body: bytes, legend: Legend) -> Statement:
@@ -87,7 +103,14 @@ def read_statement(body: bytes, legend: Legend) -> Statement:
     reader = _Reader(places, columns, legend.meaning)
     rows = [row for number, cells in lines if (row := reader.row(number, cells)) is not None]
     reader.refuse()
-    return Statement(encoding=encoding, columns=columns, meaning=legend.meaning, rows=tuple(_joined(rows)))
+    steps = _steps(rows)
+    return Statement(
+        encoding=encoding,
+        columns=columns,
+        meaning=legend.meaning,
+        rows=tuple(_joined([_stepped(row, steps) for row in rows])),
+        steps_pico=steps,
+    )
 
 
 def _decoded(body: bytes) -> tuple[str, str]:
@@ -108,6 +131,7 @@ def _decoded(body: bytes) -> tuple[str, str]:
 
 def _cells(text: str, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
     """Give (number of its last line, cells) of each row that is not blank."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     first = text.partition("\n")[0]
     if delimiter is None:
         delimiter = max(_DELIMITERS, key=first.count)
@@ -141,17 +165,23 @@ class _Reader:
         self._columns = columns
         self._meaning = meaning
         self._zone: tzinfo | None = None
+        self._has_hours = bool(_HOUR.search(meaning.format.replace("%%", "")))
+        self._currency = None if meaning.currency is None else meaning.currency.upper()
         self._complaints: list[str] = []
+        self._remedies: dict[str, None] = {}
         self._wrong = 0
         if meaning.zone is not None:
             try:
                 self._zone = find_zone(meaning.zone)
             except InvalidArgumentsError as error:
                 raise StatementError(error.message, remedy=error.remedy) from error
-        if "amount" in places and "currency" not in places and meaning.currency is None:
+        if self._currency is not None and not _CURRENCY.fullmatch(self._currency):
             raise StatementError(
-                "the statement has amounts, and nothing says of which currency",
-                remedy='Say --currency CNY, or currency = "CNY" under [meaning] of the file of columns.',
+                f"{shown(meaning.currency or '')} is no ISO 4217 currency code", remedy=_SAY_CURRENCY
+            )
+        if "amount" in places and "currency" not in places and self._currency is None:
+            raise StatementError(
+                "the statement has amounts, and nothing says of which currency", remedy=_SAY_CURRENCY
             )
 
     def row(self, number: int, cells: Sequence[str]) -> StatementRow | None:
@@ -164,6 +194,7 @@ class _Reader:
             if len(self._complaints) < COMPLAINTS_MAX:
                 column = getattr(self._columns, error.field) or error.field
                 self._complaints.append(f"line {number}, {shown(column)}: {shown(said[error.field])} {error.why}")
+                self._remedies[error.remedy] = None
             return None
 
     def refuse(self) -> None:
@@ -171,86 +202,121 @@ class _Reader:
         if self._wrong:
             more = self._wrong - len(self._complaints)
             rest = f"; and {more} more" if more else ""
-            raise StatementError(
-                f"{'; '.join(self._complaints)}{rest}", remedy="Correct the file, or name other columns."
-            )
+            raise StatementError(f"{'; '.join(self._complaints)}{rest}", remedy=" ".join(self._remedies))
 
     def _row(self, number: int, said: dict[str, str]) -> StatementRow:
-        amount, step = _number(said["amount"], "amount") if said.get("amount") else (None, 0)
-        currency = said.get("currency", "").upper() or self._meaning.currency
+        amount, step = self._number(said["amount"], "amount") if said.get("amount") else (None, 0)
+        currency = said.get("currency", "").upper() or self._currency
         if amount is not None and (currency is None or not _CURRENCY.fullmatch(currency)):
-            raise _CellError("currency" if "currency" in said else "amount", "is no ISO 4217 currency code")
+            remedy = _CORRECT if said["currency"] else f"Correct the file; or, for empty cells: {_SAY_CURRENCY}"
+            raise _CellError("currency", "is no ISO 4217 currency code", remedy)
+        at_ns, lasts_ns = self._time(said)
         return StatementRow(
             lines=(number,),
             request_id=said.get("request_id") or None,
-            at_ns=self._time(said),
+            at_ns=at_ns,
+            lasts_ns=lasts_ns,
             model=said.get("model") or None,
-            input_tokens=_tokens(said, "input_tokens"),
-            cached_input_tokens=_tokens(said, "cached_input_tokens"),
-            output_tokens=_tokens(said, "output_tokens"),
+            input_tokens=self._tokens(said, "input_tokens"),
+            cached_input_tokens=self._tokens(said, "cached_input_tokens"),
+            output_tokens=self._tokens(said, "output_tokens"),
             amount_pico=amount,
             step_pico=step,
             currency=None if amount is None else currency,
         )
 
-    def _time(self, said: dict[str, str]) -> int | None:
+    def _time(self, said: dict[str, str]) -> tuple[int | None, int]:
+        """Read (when, how long that lasts), in nanoseconds."""
         text, per_unit = said.get("time"), _UNIX.get(self._meaning.format)
         if not text:
-            return None
-        if per_unit is not None:
-            since, _ = _number(text, "time")
-            at_ns: int = since * per_unit // PICO_PER_UNIT
-            if not 0 <= at_ns <= UNIX_S_MAX * NS_PER_S:
-                raise _CellError("time", f"is no time of the format {self._meaning.format}")
-            return at_ns
-        moment = self._moment(text)
-        if moment.tzinfo is None and self._zone is None:
-            raise _CellError(
-                "time", "names no time zone; say whose time it is with --zone, or zone under [meaning]"
-            )
-        return utc_ns((moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).isoformat())
-
-    def _moment(self, text: str) -> datetime:
-        wanted = self._meaning.format
+            return None, 0
         try:
-            return datetime.fromisoformat(text) if wanted == "iso" else datetime.strptime(text, wanted)  # noqa: DTZ007 - its zone follows
-        except (ValueError, OverflowError):
-            raise _CellError("time", f"is no time of the format {shown(wanted)}") from None
+            at_ns, ends_ns = self._dated(text) if per_unit is None else self._counted(text, per_unit)
+            if 0 <= at_ns <= ends_ns <= TIME_NS_MAX:
+                return at_ns, ends_ns - at_ns
+        except (ValueError, OverflowError, re.error):  # the last: a format that names one part twice
+            pass
+        raise _CellError("time", f"is no time of the format {shown(self._meaning.format)}", _SAY_FORMAT)
+
+    def _counted(self, text: str, per_unit: int) -> tuple[int, int]:
+        """Read a count of units since 1970."""
+        since, _ = self._number(text, "time")
+        return since * per_unit // PICO_PER_UNIT, since * per_unit // PICO_PER_UNIT
+
+    def _dated(self, text: str) -> tuple[int, int]:
+        """Read a time as (begin, end): both the same, but of a date alone, which is its zone's whole day."""
+        moment, is_day = self._moment(text)
+        zone = moment.tzinfo or self._zone
+        if zone is None:
+            raise _CellError("time", "names no time zone", _SAY_ZONE)
+        end = moment + timedelta(days=1) if is_day else moment
+        return utc_ns(moment.replace(tzinfo=zone).isoformat()), utc_ns(end.replace(tzinfo=zone).isoformat())
+
+    def _moment(self, text: str) -> tuple[datetime, bool]:
+        """Read a time, and whether it is a date alone."""
+        wanted = self._meaning.format
+        if wanted != "iso":
+            return datetime.strptime(text, wanted), not self._has_hours  # noqa: DTZ007 - its zone follows
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            return datetime.fromisoformat(text), False
+        return datetime(day.year, day.month, day.day), True  # noqa: DTZ001 - its zone follows
+
+    def _number(self, text: str, field: str) -> tuple[int, int]:
+        """Read a number as (pico-units, pico-units of its last digit)."""
+        is_comma = self._meaning.decimal == ","
+        plain = text.translate(_OTHER_DECIMALS) if is_comma else text
+        if not _NUMBER.fullmatch(plain):
+            has_commas = not is_comma and _COMMA_DECIMALS.fullmatch(text)
+            remedy = _SAY_DECIMAL if has_commas else _CORRECT_OF.get(field, _CORRECT)
+            raise _CellError(field, "is no number", remedy)
+        number = Decimal(plain.replace(",", ""))
+        whole, _, fraction = f"{number:f}".partition(".")
+        fraction = fraction.rstrip("0")
+        try:
+            exact = pico(f"{whole}.{fraction}" if fraction else whole)
+        except ValueError:
+            raise _CellError(
+                field, f"has more than 18 digits or more than {PICO_DIGITS} decimals", _CORRECT
+            ) from None
+        decimals = -int(number.as_tuple().exponent)
+        return exact, 10 ** min(PICO_DIGITS, max(0, PICO_DIGITS - decimals))
+
+    def _tokens(self, said: dict[str, str], field: str) -> int | None:
+        text = said.get(field)
+        if not text:
+            return None
+        exact, _ = self._number(text, field)
+        count: int = exact // PICO_PER_UNIT
+        if exact % PICO_PER_UNIT or not 0 <= count <= TOKENS_MAX:
+            raise _CellError(field, "is no count of tokens", _CORRECT)
+        return count
 
 
 class _CellError(Exception):
     """A cell that is not what its column must hold."""
 
-    def __init__(self, field: str, why: str) -> None:
+    def __init__(self, field: str, why: str, remedy: str) -> None:
         super().__init__(why)
         self.field = field
         self.why = why
+        self.remedy = remedy
 
 
-def _number(text: str, field: str) -> tuple[int, int]:
-    """Read a number as (pico-units, pico-units of its last digit)."""
-    if not _NUMBER.fullmatch(text):
-        raise _CellError(field, "is no number")
-    number = Decimal(text.replace(",", ""))
-    whole, _, fraction = f"{number:f}".partition(".")
-    fraction = fraction.rstrip("0")
-    try:
-        exact = pico(f"{whole}.{fraction}" if fraction else whole)
-    except ValueError:
-        raise _CellError(field, f"has more than 18 digits or more than {PICO_DIGITS} decimals") from None
-    decimals = -int(number.as_tuple().exponent)
-    return exact, 10 ** min(PICO_DIGITS, max(0, PICO_DIGITS - decimals))
+def _steps(rows: Sequence[StatementRow]) -> dict[str, int]:
+    """Find the finest last digit that amounts of each currency are written with."""
+    steps: dict[str, int] = {}
+    for row in rows:
+        if row.currency is not None:
+            steps[row.currency] = min(row.step_pico, steps.get(row.currency, STEP_PICO_MAX))
+    return steps
 
 
-def _tokens(said: dict[str, str], field: str) -> int | None:
-    text = said.get(field)
-    if not text:
-        return None
-    exact, _ = _number(text, field)
-    count: int = exact // PICO_PER_UNIT
-    if exact % PICO_PER_UNIT or not 0 <= count <= TOKENS_MAX:
-        raise _CellError(field, "is no count of tokens")
-    return count
+def _stepped(row: StatementRow, steps: Mapping[str, int]) -> StatementRow:
+    """Give a row the last digit of its currency."""
+    step_pico = row.step_pico if row.currency is None else steps[row.currency]
+    return row if step_pico == row.step_pico else msgspec.structs.replace(row, step_pico=step_pico)
 
 
 def _joined(rows: Sequence[StatementRow]) -> Iterator[StatementRow]:
@@ -279,6 +345,7 @@ def _sum(parts: Sequence[StatementRow]) -> StatementRow:
         lines=tuple(line for part in parts for line in part.lines),
         request_id=first.request_id,
         at_ns=first.at_ns,
+        lasts_ns=first.lasts_ns,
         model=first.model,
         input_tokens=added("input_tokens"),
         cached_input_tokens=added("cached_input_tokens"),

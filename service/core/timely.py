@@ -4,12 +4,10 @@ The provider keeps no nonces, so a signature that is given again verifies; only 
 platform.kimi.com, request signature).
 """
 
-from email.utils import parsedate_to_datetime
-
 from service.core.entries import SettlementEntry
 from service.core.evidence import Signature
 from service.core.record import Attempt
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.times import NS_PER_S, dated_ns, utc_ns, utc_text
 
 SIGNED_WITHIN_S = 600
 """How far from its attempt a signature's time may lie by our clock."""
@@ -36,11 +34,11 @@ def untimely(attempt: Attempt) -> str | None:
     began_ns, ended_ns = utc_ns(began), utc_ns(ended)
     if _within(signed_ns, began_ns, ended_ns, SIGNED_WITHIN_S):
         return None
-    dated_ns = _dated_ns(attempt)
+    answered_ns = dated_ns(None if attempt.accepted is None else attempt.accepted.headers.get("date"))
     if (
-        dated_ns is not None
-        and not _within(dated_ns, began_ns, ended_ns, DATED_WITHIN_S)
-        and _within(signed_ns, dated_ns - (ended_ns - began_ns), dated_ns, DATED_WITHIN_S)
+        answered_ns is not None
+        and not _within(answered_ns, began_ns, ended_ns, DATED_WITHIN_S)
+        and _within(signed_ns, answered_ns - (ended_ns - began_ns), answered_ns, DATED_WITHIN_S)
     ):
         return None
     return (
@@ -59,11 +57,3 @@ def signed_at_ns(signature: Signature) -> int | None:
 
 def _within(at_ns: int, began_ns: int, ended_ns: int, slack_s: int) -> bool:
     return began_ns - slack_s * NS_PER_S <= at_ns <= ended_ns + slack_s * NS_PER_S
-
-
-def _dated_ns(attempt: Attempt) -> int | None:
-    headers = {} if attempt.accepted is None else attempt.accepted.headers
-    try:
-        return int(parsedate_to_datetime(headers["date"]).timestamp()) * NS_PER_S
-    except (KeyError, ValueError, OverflowError):
-        return None

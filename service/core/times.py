@@ -1,6 +1,7 @@
 """Times: integer nanoseconds since 1970 UTC inside, RFC 3339 with microseconds outside."""
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 NS_PER_S = 1_000_000_000
@@ -30,3 +31,12 @@ def utc_ns(text: str) -> int:
         raise ValueError(message)
     whole = moment.replace(microsecond=0)
     return int(whole.timestamp()) * NS_PER_S + moment.microsecond * NS_PER_US
+
+
+def dated_ns(text: str | None) -> int | None:
+    """Read an answer's `Date`, whole seconds; one that names no zone is UTC, as HTTP's are. None if it is none."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * NS_PER_S

@@ -25,7 +25,6 @@ __all__ = [
     "ZERO",
     "Verdict",
     "attempt_verdict",
-    "code_of",
     "own_code",
     "verdict",
     "word_of",
@@ -96,16 +95,6 @@ def word_of(code: str) -> VerdictWord:
 def own_code(attempt: Attempt) -> str:
     """Judge an attempt by its own record alone: the code that stands until a verdict entry decides it."""
     return own(attempt)[0]
-
-
-def code_of(attempt: Attempt, judged: Judged = NOTHING) -> str:
-    """Judge an attempt by its record and by what was found of it.
-
-    Args:
-        attempt: its record so far.
-        judged: the verdict entries that speak of it.
-    """
-    return _found(attempt, judged)[0]
 
 
 def attempt_verdict(attempt: Attempt, *, as_of: str, judged: Judged = NOTHING) -> Verdict:

@@ -3,12 +3,12 @@
 surely billed ≤ moved ≤ surely billed + straddling + in doubt, widened by what the counter's steps may hide
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from service.core.books import TokenClass, WindowSums
-from service.core.money import PICO_PER_UNIT, decimal_text
+from service.core.money import PICO_PER_UNIT, decimal_text, pico
 from service.core.movement import PAYMENT_MIN, PAYMENT_STEP, Counted, Movement
 from service.core.placing import Aside, Piece, Placed
 
@@ -30,14 +30,16 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         disputed: the most that attempts judged MISMATCH before may have added; None: no bound.
         in_doubt: the most that all others may have added, as far as it has a bound.
         unbounded: whether one of them has none.
-        late: the most that attempts before the window may have added, if their bills came later than usual.
+        late: the most that attempts before the window may have added, if their bills came later than usual, and
+            half a step of each; None: no bound.
         owed: of that, what attempts may have that an earlier window was short of.
         attempts: how many `surely` adds up.
         tolerance: two steps of the counter, and half a step of each attempt that it may have rounded.
         classes: tokens, ours and the provider's.
         same_tokens: whether the provider counted exactly our tokens; None where that cannot be compared.
-        contradicted: whether it counted fewer than its own answers told, or others in as many requests.
+        contradicted: whether it counted fewer tokens than its own answers told.
         disagreed: whether it did so before of attempts inside, and cannot be compared any more.
+        fewer: whether it counted fewer than its own answers told, where others may only have added to its counts.
     """
 
     movement: Movement
@@ -45,7 +47,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     straddling: int
     in_doubt: int
     unbounded: bool
-    late: int
+    late: int | None
     attempts: int
     tolerance: int
     classes: tuple[TokenClass, ...]
@@ -55,6 +57,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     same_tokens: bool | None = None
     contradicted: bool = False
     disagreed: bool = False
+    fewer: bool = False
 
     @property
     def over(self) -> bool:
@@ -62,9 +65,14 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         return self._bounded and self.movement.least > self._upper
 
     @property
+    def late_explains(self) -> bool:
+        """Whether the movement is within what ours come to, bills later than usual included."""
+        return self.late is None or self.movement.least <= self._upper + self.late
+
+    @property
     def short(self) -> bool:
         """Whether it moved less than what was surely billed."""
-        return self.movement.most is not None and self.movement.most < self.surely - self.tolerance
+        return self.movement.most is not None and self.movement.most < self._lower
 
     @property
     def exact(self) -> bool:
@@ -74,9 +82,9 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_hide(self) -> bool:
         """Whether a payment into the wallet, unseen, would fit as well, bills later than usual included."""
-        if not self.movement.payable or not self._bounded:
+        if not self.movement.payable or not self._bounded or self.late is None:
             return self.movement.payable
-        lacking = self.surely - self.tolerance - self.movement.least
+        lacking = self._lower - self.movement.least
         payment = -(-max(lacking, PAYMENT_MIN) // PAYMENT_STEP) * PAYMENT_STEP
         return payment <= self._upper + self.late - self.movement.least
 
@@ -111,7 +119,7 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
             classes=self.classes,
             unbounded=self.unbounded,
             disputed=None if self.disputed is None else decimal_text(self.disputed),
-            contradicted=self.contradicted or self.disagreed,
+            contradicted=self.contradicted or self.disagreed or self.fewer,
         )
 
     @property
@@ -123,8 +131,30 @@ class Weighed(msgspec.Struct, frozen=True, kw_only=True):
         return not self.unbounded and self.disputed is not None
 
     @property
+    def _lower(self) -> int:
+        return _bounds(self.surely, (), self.tolerance)[0]
+
+    @property
     def _upper(self) -> int:
-        return self.surely + self.straddling + self.in_doubt + (self.disputed or 0) + self.tolerance
+        more = self.straddling, self.in_doubt, self.disputed or 0
+        return _bounds(self.surely, more, self.tolerance)[1]
+
+
+def bounds_of(sums: WindowSums) -> tuple[int, int | None]:
+    """Give between which amounts a counter had to move, by what a verdict wrote down of both sides.
+
+    Returns:
+        The least and the most in pico-units, as `Weighed` judges by; the least may be below zero, and the most is
+        None where something has no bound.
+    """
+    more = sums.straddling, sums.in_doubt, sums.disputed or "0"
+    least, most = _bounds(pico(sums.surely), map(pico, more), pico(sums.tolerance))
+    return least, None if sums.unbounded or sums.disputed is None else most
+
+
+def _bounds(surely: int, more: Iterable[int], tolerance: int) -> tuple[int, int]:
+    """Give the least and the most that must have moved, as far as all that may have added to it has a bound."""
+    return surely - tolerance, surely + sum(more) + tolerance
 
 
 def weigh(movement: Movement, placed: Placed, not_billed: frozenset[str] = frozenset()) -> Weighed:
@@ -141,7 +171,8 @@ def weigh(movement: Movement, placed: Placed, not_billed: frozenset[str] = froze
     spans += [(piece, _why_inside(piece), _span(piece)) for piece in inside]
     metered = [(why, span) for piece, why, span in spans if span and _metered(piece)]
     others = [span for piece, _, span in spans if not _metered(piece) and piece.aside is not Aside.DISPUTED]
-    rounded = len(inside) + len(edge)
+    late = [piece.most for piece in placed.late if piece.billable]
+    known = [most for most in late if most is not None]
     return Weighed(
         movement=movement,
         surely=sum(map(_least, inside)),
@@ -150,13 +181,23 @@ def weigh(movement: Movement, placed: Placed, not_billed: frozenset[str] = froze
         disputed=_disputed(inside + edge),
         in_doubt=sum(span for span in others if span is not None),
         unbounded=None in others,
-        late=sum(piece.most or 0 for piece in placed.late),
+        late=sum(known) + _halves(len(late), movement.resolution) if len(known) == len(late) else None,
         owed=sum(piece.most or 0 for piece in placed.late if piece.owing),
         attempts=sum(_least(piece) > 0 for piece in inside),
-        tolerance=2 * movement.resolution + (rounded * movement.resolution + 1) // 2,
+        tolerance=hidden_max(movement.resolution, len(inside) + len(edge)),
         classes=beside(placed, None),
         disagreed=any(piece.contradicted for piece in placed.inside),
     )
+
+
+def hidden_max(resolution: int, attempts: int) -> int:
+    """Say the most that a counter's steps may hide: two of them, and half a one for each attempt."""
+    return 2 * resolution + _halves(attempts, resolution)
+
+
+def _halves(attempts: int, resolution: int) -> int:
+    """Give half a step of the counter for each of so many attempts, that it may have rounded."""
+    return (attempts * resolution + 1) // 2
 
 
 def _metered(piece: Piece) -> bool:
@@ -206,20 +247,33 @@ def tokens(placed: Placed) -> dict[str, int]:
 def compare(weighed: Weighed, placed: Placed, theirs: Counted) -> Weighed:
     """Judge by the provider's own token counts, too.
 
-    More tokens than ours in more requests than ours are somebody else's; fewer tokens than its answers told, or
-    others in just as many requests, contradict them.
+    More tokens than ours may be somebody else's; fewer than its answers told contradict them.
     """
-    classes = [each for each in beside(placed, theirs) if each.theirs is not None]
-    same = all(each.ours == each.theirs for each in classes)
-    fewer = any(each.ours > (each.theirs or 0) for each in classes)
-    as_many = theirs.requests == sum(piece.billable for piece in placed.inside)
+    classes = beside(placed, theirs)
+    same = all(each.ours == each.theirs for each in classes if each.theirs is not None)
     return msgspec.structs.replace(
         weighed,
         same_tokens=same,
-        contradicted=fewer or (as_many and not same),
+        contradicted=_fewer(classes),
         disagreed=False,
-        classes=beside(placed, theirs),
+        classes=classes,
     )
+
+
+def compare_fewer(weighed: Weighed, placed: Placed, theirs: Counted) -> Weighed:
+    """Judge by the provider's counts where others than ours may be in them: these only add tokens, and take none.
+
+    Args:
+        weighed: the window.
+        placed: the attempts between the readings of the provider's counts.
+        theirs: these counts.
+    """
+    classes = beside(placed, theirs)
+    return msgspec.structs.replace(weighed, fewer=_fewer(classes), classes=classes)
+
+
+def _fewer(classes: Sequence[TokenClass]) -> bool:
+    return any(each.theirs is not None and each.theirs < each.ours for each in classes)
 
 
 def in_tokens(piece: Piece) -> Piece:

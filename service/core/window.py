@@ -22,7 +22,7 @@ from service.core.movement import (
 )
 from service.core.placing import Edges, Piece, Placed, Settling, decided, final_ns, place
 from service.core.times import utc_ns, utc_text
-from service.core.weighing import Weighed, beside, compare, in_tokens, weigh
+from service.core.weighing import Weighed, compare, compare_fewer, in_tokens, weigh
 from service.core.window_words import blind, sentence
 from service.core.words import VerdictWord
 
@@ -133,8 +133,9 @@ class _Window:
             unbounded=said.weighed.unbounded,
             straddles=said.weighed.straddles,
             coarse=said.weighed.coarse,
-            by_tokens=said.weighed.contradicted and not said.weighed.short,
+            by_tokens=(said.weighed.contradicted or said.weighed.fewer) and not said.weighed.short,
             disagreed=said.weighed.disagreed and not said.weighed.short,
+            late=said.weighed.late_explains,
             after=after,
         )
         return _found(
@@ -145,7 +146,7 @@ class _Window:
         weighed = self.weighed
         due_ns = self._due_ns(tuple(piece for piece in self.placed.inside if piece.settled))
         if weighed.over:
-            return self._over()
+            return self._over(due_ns)
         if weighed.short:
             return self._said(self._short(final=self._is_final(due_ns)), due_ns)
         if not any(piece.billable for piece in self.placed.inside):
@@ -156,8 +157,8 @@ class _Window:
         """Say what there is to say where neither more nor less moved than our calls come to."""
         weighed = self.weighed
         if not weighed.exact:
-            return _Said(code="U13", weighed=weighed)
-        if weighed.disagreed:
+            return _Said(code="U8" if self.movement.unit == CREDITS else "U13", weighed=weighed)
+        if weighed.disagreed or weighed.fewer:
             return self._said("U2" if due_ns else "U12", due_ns)
         if weighed.contradicted:
             return self._said("M7" if self._is_final(due_ns) else "U2", due_ns)
@@ -172,11 +173,11 @@ class _Window:
         unknown = due_ns is None and code in {"U2", "U3"} and not self.edges.clocks_agree
         return _Said(code=code, weighed=self.weighed, due_ns=due_ns, after=_CLOCKS if unknown else "")
 
-    def _over(self) -> _Said:
-        due_ns = self._due_ns(self.placed.inside)
+    def _over(self, due_ns: int | None) -> _Said:
+        """Say that more moved than ours come to: who took it is told only where tokens can be compared."""
         if self.weighed.contradicted and due_ns is None:
             return self._said("M7" if self.edges.clocks_agree else "U3", None)
-        if not self.weighed.same_tokens or not self.weighed.exact:
+        if not self.weighed.same_tokens or not self.weighed.exact or self.weighed.late_explains:
             return _Said(code="U3", weighed=self.weighed)
         return self._said("M9" if self._is_final(due_ns) else "U3", due_ns)
 
@@ -220,16 +221,17 @@ class _Window:
         return moment_ns if moment_ns is not None and asked_ns <= moment_ns else None
 
     def _compared(self, weighed: Weighed) -> Weighed:
-        """Set the provider's token counts beside ours, and compare them where both speak of the same attempts."""
+        """Compare the provider's token counts with ours; where others may be in them, only fewer tell."""
         theirs = counted(self.ends.opening, self.ends.closing)
         if theirs is None:
             return weighed
         placed = place(self.pieces, _edges(self.ends, theirs.counter), self.settling)
-        metered = all(piece.settled for piece in self.placed.inside)
-        alike = placed.inside == self.placed.inside and not placed.edge and not self.placed.edge
+        inside = self.placed.inside
+        metered = any(piece.billable for piece in inside) and all(piece.settled for piece in inside)
+        alike = placed.inside == inside and not placed.edge and not self.placed.edge
         if alike and metered and not self.ends.shared_with:
-            return compare(weighed, self.placed, theirs)
-        return msgspec.structs.replace(weighed, classes=beside(placed, theirs))
+            return compare(weighed, placed, theirs)
+        return compare_fewer(weighed, placed, theirs)
 
 
 def _fitting(assigned: Assignment) -> str:

@@ -17,8 +17,9 @@ _DISAGREED = (
     "The provider's own counts of tokens disagreed with its answers before, and cannot be compared any more."
 )
 _WHO = "Somebody else spends from this account, or it is overcharged."
+_LATE = "Bills of calls before this window that came later than usual would explain it."
 _SAID = {
-    "U3": "at least {added} was paid in or given, and more was taken than ours: {calls}. " + _WHO,
+    "U3": "at least {added} was paid in or given, and more was taken than ours: {calls}. {who}",
     "U8": "{moved}, and {calls}. The counter's own steps may hide {tolerance}: too coarse to tell.",
     "U12": "{moved}, and {calls}. The counter's own steps may hide {tolerance}: too {why} to tell.",
     "U13": "at least {added} was paid in or given, which hides how much was taken; {calls}.",
@@ -27,7 +28,7 @@ _SAID = {
     "M9": "{moved}, but {calls}. The provider counts the same tokens and took more.",
 }
 _SAID_MOVED = {
-    "U3": "{moved}, and {calls}. " + _WHO,
+    "U3": "{moved}, and {calls}. {who}",
     "U13": "{moved}, but {calls}: a payment that the counter does not show apart would explain it.",
 }
 _STRADDLES = {
@@ -61,6 +62,7 @@ def sentence(
     coarse: bool = False,
     by_tokens: bool = False,
     disagreed: bool = False,
+    late: bool = False,
     after: str = "",
 ) -> str:
     """Say what was found.
@@ -76,6 +78,7 @@ def sentence(
         coarse: whether the counter's steps alone are too large.
         by_tokens: whether the provider's token counts, not what it took, are what does not fit.
         disagreed: whether they did not before, and cannot be compared any more.
+        late: whether bills of earlier calls would explain what is over.
         after: a sentence more.
     """
     parts = {
@@ -85,15 +88,20 @@ def sentence(
         "added": f"{sums.added} {sums.unit}",
         "why": "little" if coarse else "blurred",
         "due": "" if due_at is None else moment(due_at),
+        "who": _LATE if late else _WHO,
     }
     if code == "M7":
         pattern = f"{_tokens(sums)}; {{calls}}."
-    elif disagreed and code in {"U2", "U12"}:
+    elif by_tokens and code == "U12":
+        pattern = f"{_tokens(sums)}; {{calls}}. Other calls may be in its counts: too blurred to tell."
+    elif disagreed and not by_tokens and code in {"U2", "U12"}:
         pattern = f"{{moved}}, and {{calls}}. {_DISAGREED}{f' {_NOT_FINAL}' if due_at else ''}"
     elif code == "U2":
         said = f"{_tokens(sums)}; {{calls}}." if by_tokens else "{moved}, but {calls}."
         pattern = said if due_at is None else f"{said} {_NOT_FINAL}"
-    elif code in _SAID_MOVED and sums.moved is not None:
+    elif code == "U8" and sums.moved is None:
+        pattern = "{moved}, which may hide how much was taken; {calls}."
+    elif code in _SAID_MOVED and (sums.moved is not None or sums.unit == CREDITS):
         pattern = _SAID_MOVED[code]
     else:
         pattern = _SAID.get(code, "{moved}; {calls}.")
@@ -112,11 +120,17 @@ def _begin(edges: Edges) -> str:
 
 def _moved(figure: str, sums: WindowSums) -> str:
     by = f"by {sums.moved} {sums.unit}"
+    if sums.unit == CREDITS and sums.moved is None:
+        ends = f"from {sums.opening} to {sums.closing} {sums.unit}"
+        return f"the plan's quota counter went {ends} and stands at its cap"
     if sums.unit == CREDITS:
         return f"the plan's quota counter rose {by}"
     if sums.unit == TOKENS:
         return f"the token packages fell {by}"
-    return f"the account's spend counter rose {by}" if figure == "spent" else f"the balance fell {by}"
+    if figure == "spent":
+        return f"the account's spend counter rose {by}"
+    paid = "" if sums.added is None else f", with {sums.added} {sums.unit} paid in or given,"
+    return f"the balance{paid} fell {by}"
 
 
 def _calls(sums: WindowSums, straddles: Sequence[str], *, unbounded: bool) -> str:
@@ -134,7 +148,7 @@ def _calls(sums: WindowSums, straddles: Sequence[str], *, unbounded: bool) -> st
     elif sums.disputed != "0":
         parts.append(f"calls that were judged MISMATCH before may come to {sums.disputed} {sums.unit}")
     if unbounded:
-        parts.append("calls without a known price have no bound")
+        parts.append("calls whose usage or price is not known have no bound")
     return ", ".join(parts)
 
 

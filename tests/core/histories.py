@@ -1,4 +1,4 @@
-"""Histories of a wallet, made at random: attempts, bills, payments, and a counter that shows whole steps.
+"""Histories of a wallet, made at random: attempts, bills, payments, and counters that show whole steps.
 
 The provider here keeps its books by arithmetic of its own; nothing of the rule that is tested enters.
 """
@@ -13,7 +13,9 @@ from tests.core.two_ends import SETTLING, at, figure, reading
 
 MICRO = 10**6
 CENT = PICO_PER_UNIT // 100
-STEP = {"balance": 10**7, "spent": 10**3}
+STEP = {"balance": 10**7, "spent": 10**3, "credits_5h": PICO_PER_UNIT}
+SCALES = {"balance": (1, 100, 9973), "spent": (1, 100, 9973), "credits_5h": (10**4, 10**6, 10**7)}
+"""How dear calls are. No few of them come to whole cents: a payment of as much would leave a balance as it was."""
 LAST_S = 1000.0
 
 
@@ -30,6 +32,8 @@ class Call:
     billed_at: float
     floor: int
     most: int
+    tokens: int = 0
+    counted_at: float = 0
     hidden: bool = False
 
 
@@ -38,7 +42,9 @@ class History:
     """What happened to a wallet, and the readings of it.
 
     Attributes:
-        counter: `balance`, which payments move, or `spent`, which they do not.
+        counter: `balance`, which payments move, `spent`, which they do not, or a plan's `credits_5h`.
+        counts: whether the provider counts tokens, too.
+        cap: where a plan's counter stops.
         paid: (second, voucher?, pico-units) of each payment.
         charged: (second, pico-units) of what the provider took.
     """
@@ -48,7 +54,9 @@ class History:
     paid: list[tuple[float, bool, int]]
     charged: list[tuple[float, int]]
     asked: list[float]
-    readings: list[ReadingEntry] = field(default_factory=list)
+    counts: bool = False
+    cap: int | None = None
+    readings: list[tuple[ReadingEntry, ...]] = field(default_factory=list)
     indexes: dict[object, int] = field(default_factory=dict)
     truths: list[int] = field(default_factory=list)
 
@@ -69,6 +77,7 @@ class History:
             most=call.cost if known else call.most,
             floor=0 if known else call.floor,
             settled=known,
+            classes={"output_tokens": call.tokens} if known else {},
         )
 
 
@@ -82,9 +91,9 @@ def history(seed: int, *, late: bool = False, doubts: bool = True, payments: boo
         payments: whether something is paid in.
     """
     rng = random.Random(seed)  # noqa: S311 - a test's chances are to be repeated
-    counter = rng.choice(("balance", "spent"))
+    counter = rng.choice(tuple(STEP))
     lag = SETTLING.final_s if late and SETTLING.final_s is not None else SETTLING.usual_s
-    scale = rng.choice((1, 100, 10_000))
+    scale = rng.choice(SCALES[counter])
     calls = [_call(rng, number, scale, lag, doubts=doubts) for number in range(rng.randrange(9))]
     paid = []
     if payments:
@@ -92,7 +101,9 @@ def history(seed: int, *, late: bool = False, doubts: bool = True, payments: boo
             amount = rng.choice((PICO_PER_UNIT, 5 * PICO_PER_UNIT, CENT * rng.randrange(100, 3000)))
             paid.append((rng.uniform(0, LAST_S), rng.random() < 0.3, amount))
     asked = sorted(rng.uniform(0, 1.5 * LAST_S) for _ in range(4))
-    made = History(counter, calls, paid, [], asked)
+    made = History(counter, calls, paid, [], asked, counts=rng.random() < 0.7)
+    if counter == "credits_5h" and rng.random() < 0.3:
+        made.cap = STEP[counter] * rng.randrange(1, 500)
     made.charged = [(call.billed_at, _rounded(rng, call.cost, STEP[counter])) for call in calls if call.billed]
     return read(made, rng)
 
@@ -112,6 +123,8 @@ def _call(rng: random.Random, number: int, scale: int, lag: float, *, doubts: bo
         billed_at=rng.uniform(began, ended + lag),
         floor=cost // rng.randrange(1, 5),
         most=cost * rng.randrange(1, 5),
+        tokens=rng.randrange(1, 5000),
+        counted_at=rng.uniform(began, ended + rng.choice((0, lag))),
     )
 
 
@@ -121,7 +134,7 @@ def _rounded(rng: random.Random, cost: int, step: int) -> int:
 
 
 def read(made: History, rng: random.Random) -> History:
-    """Read the counter at the history's times, and number everything in the order of the log."""
+    """Read the counters at the history's times, and number everything in the order of the log."""
     log: list[tuple[float, tuple[str, int | str]]] = [
         (asked + 0.5, ("reading", place)) for place, asked in enumerate(made.asked)
     ]
@@ -131,8 +144,16 @@ def read(made: History, rng: random.Random) -> History:
     for place, asked in enumerate(made.asked):
         true_at = asked + rng.uniform(0, 0.5)
         made.truths.append(sum(amount for second, amount in made.charged if second <= true_at))
-        made.readings.append(_reading(made, place, asked, true_at))
+        of_tokens = (_counted(made, place, asked, true_at),) if made.counts else ()
+        made.readings.append((_reading(made, place, asked, true_at), *of_tokens))
     return made
+
+
+def _counted(made: History, place: int, asked: float, true_at: float) -> ReadingEntry:
+    """Read the provider's own counts: of what was billed, be it known to us or not."""
+    tokens = [call.tokens for call in made.calls if call.billed and call.counted_at <= true_at]
+    counted = figure("output_tokens", str(sum(tokens)), "tokens", "1", "d")
+    return reading("credit_usage", counted, second=asked, index=made.indexes["reading", place])
 
 
 def _reading(made: History, place: int, asked: float, true_at: float) -> ReadingEntry:
@@ -150,10 +171,14 @@ def _reading(made: History, place: int, asked: float, true_at: float) -> Reading
     size = decimal_text(step)
     if made.counter == "spent":
         numbers = [figure("spent", decimal_text(spent // step * step), resolution=size)]
+    elif made.counter == "credits_5h":
+        shown = min(spent, spent if made.cap is None else made.cap)
+        cap = None if made.cap is None else decimal_text(made.cap)
+        numbers = [figure(made.counter, decimal_text(shown // step * step), "credits", size, "d", cap=cap)]
     else:
-        shown = {"voucher": voucher // step * step, "cash": cash // step * step}
-        shown["available"] = shown["voucher"] + max(0, shown["cash"])
-        numbers = [figure(name, decimal_text(amount), resolution=size) for name, amount in shown.items()]
+        parts = {"voucher": voucher // step * step, "cash": cash // step * step}
+        parts["available"] = parts["voucher"] + max(0, parts["cash"])
+        numbers = [figure(name, decimal_text(amount), resolution=size) for name, amount in parts.items()]
     return reading(made.counter, *numbers, second=asked, index=index)
 
 

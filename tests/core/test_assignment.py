@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.core.assignment import DOUBTS_MAX, assign
+from service.core.assignment import assign
 from service.core.money import pico
 from service.core.placing import Piece
 from tests.core.two_ends import doubt
@@ -24,8 +24,11 @@ FITTING: list[tuple[str, list[Piece], str, dict[str, str] | None]] = [
     ("more than all", [A, B], "4", None),
     ("without a bound", [doubt("a", None, "0.1")], "70", {"a": "70"}),
     ("too cheap to be told", [A, doubt("x", "1", "0.001")], "0", None),
+    ("too cheap to be told, and less is left", [A, doubt("x", "1", "0.001")], "-0.0005", None),
+    ("just dear enough, and less is left", [doubt("x", "1", "0.0011")], "-0.0005", {"x": "0"}),
     ("no doubt", [], "0", None),
-    ("too many", [A] * (DOUBTS_MAX + 1), "0", None),
+    ("many", [A] * 10, "0", {"a": "0"}),
+    ("too many", [A] * 11, "0", None),
 ]
 
 

@@ -17,7 +17,9 @@ def test_the_example_is_a_legend() -> None:
     assert ("CNY", "Asia/Shanghai") == (legend.meaning.currency, legend.meaning.zone)
 
 
-@pytest.mark.parametrize("text", ["[columns]\nid = 'x'", "[meaning]\nzones = 'UTC'", "[more]"])
+@pytest.mark.parametrize(
+    "text", ["[columns]\nid = 'x'", "[meaning]\nzones = 'UTC'", "[meaning]\ndecimal = ';'", "[more]"]
+)
 def test_a_misspelt_legend_is_refused(text: str) -> None:
     """An unknown word is never passed over."""
     with pytest.raises(msgspec.ValidationError):
@@ -59,7 +61,7 @@ def test_who_is_meant_must_be_told(columns: Columns) -> None:
     """A time without tokens, or tokens without a time, tell no request."""
     with pytest.raises(StatementError, match="which request is meant") as refused:
         places_of(["T", "A", "I"], columns)
-    assert "--example" in refused.value.remedy
+    assert ("--example" in refused.value.remedy, "'T', 'A', 'I'" in refused.value.remedy) == (True, True)
 
 
 def test_a_strangers_text_is_short_and_escaped() -> None:

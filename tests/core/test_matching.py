@@ -1,6 +1,7 @@
 """Both sides are matched one to one, and what cannot be told apart is left open."""
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -198,11 +199,58 @@ def test_too_many_alike_are_left_open() -> None:
     assert {Status.AMBIGUOUS} == {pair.status for pair in pairs}
 
 
+@pytest.mark.parametrize(
+    ("ours", "rows", "open_matched_there_here"),
+    [
+        ([one(1), one(2)], [row(at_s=0), row(at_s=30)], (4, 0, 0, 0)),
+        ([one(1), one(2, at_s=30)], [row(at_s=0), row(at_s=0)], (4, 0, 0, 0)),
+        ([one(1), one(2), one(3, at_s=100)], [row(at_s=0), row(at_s=110)], (3, 1, 0, 0)),
+        ([one(1), one(2), one(3, at_s=500)], [row(at_s=0)], (3, 0, 1, 0)),
+        ([one(1), one(2)], [row(at_s=0), row(at_s=500)], (3, 0, 0, 1)),
+        ([one(1), one(2, at_s=30)], [row(at_s=0)], (0, 1, 1, 0)),
+        ([one(1, at_s=-300), one(2, at_s=9000, lasts_s=1000)], [row(at_s=0)], (0, 0, 2, 1)),
+    ],
+)
+def test_what_may_be_meant_is_not_missing(
+    ours: list[Ours], rows: list[StatementRow], open_matched_there_here: tuple[int, ...]
+) -> None:
+    """What has no candidate left but those that cannot be told apart is left open with them."""
+    found = Counter(pair.status for pair in match(ours, rows))
+    statuses = (Status.AMBIGUOUS, Status.MATCHED, Status.MISSING_THERE, Status.MISSING_HERE)
+    assert open_matched_there_here == tuple(found[status] for status in statuses)
+
+
+def test_none_of_a_crowd_is_called_missing() -> None:
+    """However many are alike, whoever is near may be meant; other counts, or another hour, are not."""
+    crowd = [one(number, at_s=number) for number in (*range(4 * CANDIDATES_MAX), 170)]
+    later = [one(number, at_s=number) for number in (*range(9000, 9000 + 2 * CANDIDATES_MAX), 9300)]
+    others = [one(number, at_s=number, output_tokens=51) for number in range(30)]
+    others += [one(number, at_s=number, uncached_input_tokens=61) for number in range(30)]
+    others += [one(number, at_s=number) for number in (-500, 600, 4000, 9900)]
+    lasting = one(at_s=-5000, lasts_s=400)
+    day = row(at_s=8800, lasts_ns=400 * NS_PER_S)
+    pairs = match([*crowd, *later, *others, lasting], [row(at_s=60), row(at_s=0), day, row(at_s=9010)])
+    ambiguous = {pair.ours.attempt_id for pair in pairs if pair.ours and pair.status is Status.AMBIGUOUS}
+    assert {each.attempt_id for each in (*crowd, *later)} == ambiguous
+    assert Counter(ambiguous=len(crowd) + len(later) + 4, missing_there=len(others) + 1) == Counter(
+        pair.status.value for pair in pairs
+    )
+
+
 @pytest.mark.parametrize(("at_s", "status"), [(121, "matched"), (121.5, "missing_here"), (-120.5, "missing_here")])
 def test_the_tolerance_is_of_the_attempts_ends(at_s: float, status: str) -> None:
     """Before its begin and after its end."""
     pairs = match([one(lasts_s=1)], [row(at_s=at_s)])
     assert status in {pair.status for pair in pairs}
+
+
+@pytest.mark.parametrize(("at_s", "status"), [(-90_000, "missing_here"), (-3600, "matched"), (100, "matched")])
+def test_a_row_of_a_whole_day_is_near_all_of_it(at_s: float, status: str) -> None:
+    """Two attempts alike on one day stay open."""
+    day_ns = 86_400 * NS_PER_S
+    assert status in {pair.status for pair in match([one()], [row(at_s=at_s, lasts_ns=day_ns)])}
+    pairs = match([one(), one(2, at_s=500)], [row(at_s=-3600, lasts_ns=day_ns)])
+    assert {Status.AMBIGUOUS} == {pair.status for pair in pairs}
 
 
 @pytest.mark.parametrize(

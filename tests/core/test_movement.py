@@ -31,6 +31,8 @@ BALANCES: list[tuple[str, Parts, Parts, str, str | None, str | None]] = [
     ("a voucher is drawn", ("4", "5"), ("3", "5"), "1", "1", None),
     ("a voucher is drawn, then cash", ("1", "5"), ("0", "4"), "2", "2", None),
     ("a payment beside a voucher that is drawn", ("4", "5"), ("3", "15"), "1", "1", "10"),
+    ("a payment that is none in whole cents", ("4", "5"), ("3", "14.993"), "1", None, "9.993"),
+    ("a payment in whole cents, but for the steps", ("4", "5"), ("3", "14.99998"), "1", "1", "9.99998"),
     ("a payment beside a voucher at rest", ("4", "5"), ("4", "15"), "0", "0", "10"),
     ("a payment while the voucher ran out", ("1", "5"), ("0", "15"), "1", None, "10"),
     ("a payment and no voucher", ("0", "5"), ("0", "15"), "0", None, "10"),
@@ -135,6 +137,20 @@ def test_a_plan_is_told_by_the_shortest_window_that_did_not_begin_anew() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("amount", "cap", "most"),
+    [("1999", "2000", "9"), ("2000", "2000", None), ("2010", "2000", None), ("2000", None, "10")],
+)
+def test_a_plan_at_its_cap_tells_a_lower_bound(amount: str, cap: str | None, most: str | None) -> None:
+    """A counter that stops there hides what was taken beyond it."""
+    since = str(int(amount) - (10 if most != "9" else 9))
+    movement = only(
+        *(reading("quota", figure("credits_5h", each, "credits", "1", "d", cap=cap)) for each in (since, amount))
+    )
+    least = "9" if most == "9" else "10"
+    assert (pico(least), None if most is None else pico(most)) == (movement.least, movement.most)
+
+
 def packages(*amounts: str, outcome: ReadingOutcome = ReadingOutcome.READ) -> ReadingEntry:
     """Make a reading of packages of tokens."""
     return reading(
@@ -168,22 +184,18 @@ def test_packages_that_were_not_read_at_the_end_are_no_movement() -> None:
 
 def usage(since: str, *counts: tuple[str, str]) -> ReadingEntry:
     """Make a reading of the provider's own token counts."""
-    unit = {"requests": "requests"}
-    figures = (figure(name, count, unit.get(name, "tokens"), "1", since) for name, count in counts)
+    figures = (figure(name, count, "tokens", "1", since) for name, count in counts)
     return reading("credit_usage", *figures)
 
 
 def test_the_providers_own_counts_are_compared_since_one_time() -> None:
-    """Classes and requests rise from reading to reading of one day; packages are no class."""
-    before = usage("d", ("output_tokens", "100"), ("uncached_input_tokens", "7"), ("requests", "1"))
-    after = usage("d", ("output_tokens", "150"), ("uncached_input_tokens", "9"), ("requests", "3"))
+    """Classes rise from reading to reading of one day; packages are no class."""
+    before = usage("d", ("output_tokens", "100"), ("uncached_input_tokens", "7"))
+    after = usage("d", ("output_tokens", "150"), ("uncached_input_tokens", "9"))
     found = counted((before, packages("5")), (after, packages("2")))
-    assert Counted(counter="credit_usage", classes={"output": 50, "uncached_input": 2}, requests=2) == found
+    assert Counted(counter="credit_usage", classes={"output": 50, "uncached_input": 2}) == found
     assert counted((before,), (usage("e", ("output_tokens", "150")),)) is None
     assert counted((after,), (before,)) is None
-    bare = counted((usage("d", ("output_tokens", "1")),), (usage("d", ("output_tokens", "2")),))
-    assert bare is not None
-    assert bare.requests is None
 
 
 def test_figures_of_one_name_in_two_units_are_not_compared() -> None:
@@ -216,11 +228,14 @@ def test_a_reading_tells_if_consumption_moves_one_of_its_figures() -> None:
     assert [False] * 2 == [tells(each) for each in (packages("5"), usage("d", ("output_tokens", "1")))]
 
 
-@pytest.mark.parametrize("amount", ["300000000000000000", "1800000000000000000", "1e3", "", "NaN"])
+@pytest.mark.parametrize(
+    "amount", ["300000000000000000", "-300000000000000000", "1800000000000000000", "1e3", "", "NaN"]
+)
 def test_a_number_out_of_all_bounds_is_read_by_nobody(amount: str) -> None:
     """Whatever is committed, the rule goes on: that reading is as good as none, and so is its counter."""
     wild, money = packages(amount), spent("1")
     assert not tells(report(spent=amount))
+    assert not tells(reading("account_report", figure("spent", "1", cap=amount)))
     (movement,) = movements((money, wild), (spent("2"), packages("5")))
     assert ("spent", pico("1")) == (movement.figure, movement.least)
     assert () == movements((report(spent=amount),), (report(spent="2"),))

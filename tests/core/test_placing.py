@@ -117,6 +117,7 @@ def test_what_is_put_aside_is_neither_counted_on_nor_in_doubt(bounded: bool, mos
     assert frozenset() == decided(placed, edges())[1]
     late = put_aside(piece("a", "1", ended=995), Aside.NOT_FINAL)
     assert not place([late], edges(), SETTLING).disputed
+    assert place([msgspec.structs.replace(late, aside=Aside.DISPUTED)], edges(), SETTLING).disputed
 
 
 @pytest.mark.parametrize(
@@ -135,3 +136,5 @@ def test_clocks_agree_within_five_minutes(date: str | None, *, agree: bool) -> N
     between = edges()
     opening = msgspec.structs.replace(between.opening, date=date)
     assert agree is msgspec.structs.replace(between, opening=opening).clocks_agree
+    closing = msgspec.structs.replace(opening, index=CLOSED_INDEX)
+    assert agree is msgspec.structs.replace(between, closing=closing).clocks_agree

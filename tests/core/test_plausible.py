@@ -114,13 +114,35 @@ def test_two_numbers_of_one_thing_fail_where_they_change_the_price(
 
 
 def test_what_no_text_shows_is_not_compared(made: "Made") -> None:
-    """A call of tools, an empty text, an entry without sizes: each says why."""
-    sentences = {
-        judged(made, 9, 0, finish_reason="tool_calls").evidence,
-        judged(made, 9, 0, text_bytes=0).evidence,
-        judged(made, 9, 0, text_bytes=None).evidence,
-    }
-    assert 3 == len(sentences)
+    """A call of tools, an empty text, an entry without sizes, a text that may be cut: each says why."""
+    looked = [
+        judged(made, 9, 0, finish_reason="tool_calls", text_bytes=0),
+        judged(made, 9, 0, text_bytes=0),
+        judged(made, 9, 0, text_bytes=None),
+        judged(made, 9, 0, finish_reason="sensitive"),
+    ]
+    assert {CheckState.NOT_AVAILABLE} == {one.state for one in looked}
+    assert len(looked) == len({one.evidence for one in looked})
+
+
+@pytest.mark.parametrize(
+    ("ended", "many", "few"),
+    [
+        ("stop", CheckState.FAIL, CheckState.FAIL),
+        ("length", CheckState.FAIL, CheckState.FAIL),
+        ("tool_calls", CheckState.NOT_AVAILABLE, CheckState.NOT_AVAILABLE),
+        ("sensitive", CheckState.NOT_AVAILABLE, CheckState.FAIL),
+        ("network_error", CheckState.NOT_AVAILABLE, CheckState.FAIL),
+        ("content_filter", CheckState.NOT_AVAILABLE, CheckState.FAIL),
+        (None, CheckState.NOT_AVAILABLE, CheckState.FAIL),
+    ],
+)
+def test_a_text_that_was_cut_may_be_worth_more_tokens(
+    made: "Made", ended: str | None, many: CheckState, few: CheckState
+) -> None:
+    """A provider that filters it counts what it keeps, too; never fewer than what came."""
+    assert many is judged(made, 900, 0, text_bytes=120, finish_reason=ended).state
+    assert few is judged(made, 1, 0, text_bytes=128_000, finish_reason=ended).state
 
 
 def test_an_attempt_without_counts_has_none_to_compare(made: "Made") -> None:

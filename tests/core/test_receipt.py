@@ -12,9 +12,9 @@ from service.core.entries import OfCall, WorstCase, encode
 from service.core.evidence import Signature
 from service.core.judged import UNJUDGED, Judged
 from service.core.merkle import leaf_hash
-from service.core.receipt import SCHEMA_PATH, Receipt, Total, receipt, schema, totals
+from service.core.receipt import SCHEMA_PATH, Receipt, Total, receipt, schema, stated_status, totals
 from service.core.record import ToolCall
-from service.core.words import CostStatus, VerificationOutcome, ZeroReason
+from service.core.words import CostStatus, ResolutionSource, VerificationOutcome, ZeroReason
 
 if TYPE_CHECKING:
     from tests.conftest import Made
@@ -303,6 +303,13 @@ def test_what_was_stated_for_an_attempt_in_doubt_is_its_cost(made: "Made") -> No
     assert ("reconciled", "operator", "the provider's console shows it") == tuple(
         attempt["resolution"][name] for name in ("outcome", "source", "why")
     )
+
+
+def test_a_cost_that_the_readings_leave_is_told_apart_from_one_that_was_stated() -> None:
+    """Nobody's word, but the only amount that fits."""
+    assert ["stated", "reconciled"] == [
+        stated_status(one) for one in (ResolutionSource.OPERATOR, ResolutionSource.READINGS)
+    ]
 
 
 def test_what_was_written_off_costs_and_holds_nothing(made: "Made") -> None:

@@ -11,7 +11,7 @@ from service.core import statement
 from service.core.legend import Columns, Legend, Meaning
 from service.core.money import pico
 from service.core.statement import StatementRow, read_statement
-from service.core.times import utc_ns
+from service.core.times import NS_PER_S, utc_ns
 from service.errors import StatementError
 
 HEAD = "ID,Time,Model,Input tokens,Cached tokens,Output tokens,Amount,Currency\n"
@@ -65,19 +65,56 @@ def test_what_is_not_stated_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("cell", "amount", "step"),
     [
-        ('"1,234.5"', "1234.5", "0.1"),
-        ("-0.5", "-0.5", "0.1"),
+        ('"1,234.5"', "1234.5", "0.01"),
+        ("-0.5", "-0.5", "0.01"),
         ("0E-9", "0", "0.000000001"),
         ("1.2e-5", "0.000012", "0.000001"),
-        ("3", "3", "1"),
-        ("2E+1", "20", "1"),
+        ("3", "3", "0.01"),
+        ("2E+1", "20", "0.01"),
         ("0.00000000000000", "0", "0.000000000001"),
     ],
 )
 def test_numbers_as_programs_write_them(cell: str, amount: str, step: str) -> None:
-    """Thousands, exponents and many zeros."""
+    """Thousands, exponents and many zeros; no last digit is above a hundredth."""
     (row,) = rows(f"ID,Amount\na,{cell}\n", currency="USD")
     assert (pico(amount), pico(step)) == (row.amount_pico, row.step_pico)
+
+
+def test_the_last_digit_is_that_of_all_amounts() -> None:
+    """A sheet that leaves trailing zeros out has no row less exact than another of its currency."""
+    found = rows("ID,Amount,Currency\na,0.25,USD\nb,1,USD\nc,0,USD\nd,,\ne,0.5,CNY\n")
+    assert [pico(step) for step in ("0.01", "0.01", "0.01", "0", "0.01")] == [row.step_pico for row in found]
+    statement_of = read_statement(b"ID,Amount,Currency\na,0.125,USD\na,1,USD\nb,1,CNY\n", Legend())
+    assert {"USD": pico("0.001"), "CNY": pico("0.01")} == statement_of.steps_pico
+    assert [pico("0.002"), pico("0.01")] == [row.step_pico for row in statement_of.rows]
+
+
+def test_a_comma_stands_before_decimals_where_the_legend_says_so() -> None:
+    """Else it parts thousands, which never begin with a nought; the way to say it is told."""
+    text = "ID;Amount;Tokens\na;0,250;\nb;1.234,5;\n"
+    assert [pico("0.25"), pico("1234.5")] == [row.amount_pico for row in rows(text, currency="USD", decimal=",")]
+    with pytest.raises(StatementError, match="'0,250' is no number") as error:
+        rows(text, currency="USD")
+    assert 'decimal = ","' in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning", "length_h"),
+    [
+        ("2026-11-22", Meaning(zone="Asia/Shanghai"), 24),
+        ("25.10.2026", Meaning(zone="Europe/Berlin", format="%d.%m.%Y"), 25),
+        ("22.11.2026 %H", Meaning(zone="UTC", format="%d.%m.%Y %%H"), 24),
+        ("2026-11-22 00:00", Meaning(zone="UTC"), 0),
+        ("22.11.2026 00", Meaning(zone="UTC", format="%d.%m.%Y %H"), 0),
+    ],
+)
+def test_a_date_is_the_whole_day_of_its_zone(text: str, meaning: Meaning, length_h: int) -> None:
+    """So the statement lasts until that day's end; a request in parts, too."""
+    statement_of = read_statement(f"ID,Time\na,{text}\na,{text}\n".encode(), Legend(meaning=meaning))
+    (row,) = statement_of.rows
+    assert row.at_ns is not None
+    assert length_h * 3600 * NS_PER_S == row.lasts_ns
+    assert (row.at_ns, row.at_ns + row.lasts_ns) == statement_of.span_ns
 
 
 @pytest.mark.parametrize(
@@ -116,6 +153,30 @@ def test_a_cell_that_is_wrong_is_named(cells: str, told: str) -> None:
     assert told in refused(f"{HEAD}{cells}\n")
 
 
+@pytest.mark.parametrize(
+    ("cells", "meaning", "remedy"),
+    [
+        ("a,2026-11-22 16:21:00,,,,,,", {}, "--zone"),
+        ("a,22.11.2026 16:21,,,,,,", {"zone": "UTC"}, "format = "),
+        ("a,22.11.2026 16:21,,,,,,", {"zone": "UTC", "format": "%Y %Y"}, "format = "),
+        ("a,9999-12-31,,,,,,", {"zone": "UTC"}, "format = "),
+        ("a,,,,,,1,", {}, "--currency USD or --currency CNY"),
+        ("a,,,,,,$1,USD", {}, "sign"),
+    ],
+)
+def test_each_refusal_has_its_own_remedy(cells: str, meaning: dict[str, str], remedy: str) -> None:
+    """The option or the line of the file of columns that mends it, once."""
+    with pytest.raises(StatementError) as error:
+        rows(HEAD + f"{cells}\n" * 3, **meaning)
+    assert 1 == error.value.remedy.count(remedy)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59-10:00", "6000-01-01T00:00:00Z"])
+def test_a_time_that_no_call_can_have_is_refused(text: str) -> None:
+    """Before 1970, or after what can be reckoned with."""
+    assert "'Time'" in refused(f"ID,Time\na,{text}\n", zone="UTC")
+
+
 @pytest.mark.parametrize("text", ["1e99", "-5", "x"])
 def test_a_count_of_seconds_that_is_no_time(text: str) -> None:
     """It is refused before it is reckoned with."""
@@ -125,7 +186,8 @@ def test_a_count_of_seconds_that_is_no_time(text: str) -> None:
 def test_a_currency_that_nobody_states_is_never_assumed() -> None:
     """Neither by a column nor by the legend: no amount is read; a wrong one in the legend is refused."""
     assert "of which currency" in refused("ID,Amount\na,1\n")
-    assert "line 2, 'Amount'" in refused("ID,Amount\na,1\n", currency="dollar")
+    assert "'dollar' is no ISO 4217" in refused("ID,Amount\na,1\n", currency="dollar")
+    assert "USD" == rows("ID,Amount\na,1\n", currency="usd")[0].currency
 
 
 def test_not_every_wrong_line_is_told() -> None:
@@ -141,6 +203,7 @@ def test_not_every_wrong_line_is_told() -> None:
         ((HEAD + ROW).replace("ID", "请求ID").encode("gb18030"), "gb18030"),
         ((HEAD + ROW).encode("utf-16"), "utf-16"),
         ((HEAD + ROW).replace("\n", "\r\n").encode(), "utf-8-sig"),
+        ((HEAD + ROW).replace("\n", "\r").encode(), "utf-8-sig"),
         ((HEAD + ROW).replace(",", ";").encode(), "utf-8-sig"),
     ],
 )
@@ -185,7 +248,7 @@ def test_parts_of_one_request_are_added_up() -> None:
     """Where each class of tokens has a line of its own, the request is one row; an id twice is one sum."""
     (row,) = rows(HEAD + "a,,m,100,,,0.1,USD\na,,,,,50,0.25,USD\na,,,,,,,\n")
     assert ((2, 3, 4), 100, 50, pico("0.35")) == (row.lines, row.input_tokens, row.output_tokens, row.amount_pico)
-    assert ("USD", pico("0.11"), None) == (row.currency, row.step_pico, row.cached_input_tokens)
+    assert ("USD", pico("0.02"), None) == (row.currency, row.step_pico, row.cached_input_tokens)
 
 
 def test_currencies_are_never_added() -> None:

@@ -1,12 +1,13 @@
 """Times are whole nanoseconds inside and UTC text outside."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.times import NS_PER_S, NS_PER_US, utc_ns, utc_text
+from service.core.times import NS_PER_S, NS_PER_US, dated_ns, utc_ns, utc_text
 
 UNTIL_2200_S = 7_258_118_400
 
@@ -62,3 +63,30 @@ def test_a_time_without_a_zone_is_refused(text: str, why: str) -> None:
     """A local time would mean another moment on another machine."""
     with pytest.raises(ValueError, match=why):
         utc_ns(text)
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ("Sun, 22 Nov 2026 16:21:00 GMT", "2026-11-22T16:21:00Z"),
+        ("Sun, 22 Nov 2026 16:21:00 +0800", "2026-11-22T08:21:00Z"),
+        ("Sun, 22 Nov 2026 16:21:00 -0000", "2026-11-22T16:21:00Z"),
+        ("Sun Nov 22 16:21:00 2026", "2026-11-22T16:21:00Z"),
+        ("Sun, 32 Nov 2026 16:21:00 GMT", None),
+        ("Sun, 22 Nov 2026 16:21:00 +99999999999999999999", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_answers_date_is_utc_wherever_it_is_read(
+    date: str | None, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not this machine's time, where it names no zone; what is no date is none."""
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert dated_ns(date) == (None if said is None else utc_ns(said))
+    finally:
+        monkeypatch.undo()
+        time.tzset()

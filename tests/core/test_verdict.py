@@ -19,7 +19,6 @@ from service.core.verdict import (
     ZERO,
     Verdict,
     attempt_verdict,
-    code_of,
     own_code,
     verdict,
     word_of,
@@ -191,6 +190,37 @@ def test_of_several_attempts_the_gravest_speaks(made: "Made", ends: tuple[str, .
     assert code == judged(made.call(*entries)).code
 
 
+@pytest.mark.parametrize(
+    ("graver", "lighter"),
+    [
+        ("M8", "M4"),
+        ("M3", "M1"),
+        ("M2", "M1"),
+        ("M7", "M1"),
+        ("M1", "U6"),
+        ("U6", "U5"),
+        ("U5", "U7"),
+        ("U9", "U10"),
+        ("U1", "U3"),
+        ("U3", "U2"),
+        ("U2", "U15"),
+        ("U13", "U8"),
+        ("U8", "U12"),
+        ("U12", "U16"),
+        ("U16", "P1"),
+        ("P3", "N4"),
+    ],
+)
+def test_of_two_findings_the_graver_speaks(
+    made: "Made", found: Callable[..., VerdictEntry], graver: str, lighter: str
+) -> None:
+    """Of what is not confirmed, that of which least is known: what was lost before what came late."""
+    entries = [entry for number in (1, 2) for entry in attempt(made, "settlement", number)]
+    for codes in ((graver, lighter), (lighter, graver)):
+        judged = {made.attempt_id(n): Judged(own=found(code)) for n, code in enumerate(codes, start=1)}
+        assert graver == verdict(made.call(*entries), as_of=AS_OF, judged=judged).code
+
+
 def test_a_free_answer_after_a_refusal_speaks_of_the_answer(made: "Made") -> None:
     """Of what cost nothing, the attempt that was answered is the one to tell of."""
     free = attempt(made, "settlement", 2, cost=made.cost(status=CostStatus.FREE))
@@ -282,10 +312,9 @@ def test_a_window_covers_nothing_that_the_record_shows(
     of_window: str,
 ) -> None:
     """A sum that fits proves no call by another model, through a relay, or without a known price."""
-    call = made.call(*entries(made))
-    (one,) = call.attempts
+    (one,) = made.call(*entries(made)).attempts
     judged = Judged(window=found(of_window))
-    assert [code] * 3 == [own_code(one), code_of(one, judged), decided(made, judged, *entries(made)).code]
+    assert [code] * 2 == [own_code(one), decided(made, judged, *entries(made)).code]
 
 
 def test_counts_that_cannot_be_are_a_mismatch(made: "Made") -> None:

@@ -1,12 +1,24 @@
 """Weighing: sums of both sides, and what their bounds say."""
 
+import msgspec
 import pytest
 
 from service.core.books import TokenClass
 from service.core.money import pico
 from service.core.movement import Counted, Movement
 from service.core.placing import Aside, Piece, Placed, put_aside
-from service.core.weighing import AT_EDGES, NOT_FINAL, Weighed, beside, compare, in_tokens, weigh
+from service.core.weighing import (
+    AT_EDGES,
+    NOT_FINAL,
+    Weighed,
+    beside,
+    bounds_of,
+    compare,
+    compare_fewer,
+    hidden_max,
+    in_tokens,
+    weigh,
+)
 from tests.core.two_ends import doubt, piece
 
 OUT = {"output_tokens": 50, "reasoning_tokens": 20}
@@ -141,9 +153,27 @@ def test_a_payment_in_whole_cents_may_hide_in_a_balance(moved: str, cost: str, *
 
 
 def test_a_payment_may_hide_behind_bills_that_came_late() -> None:
-    """Those of attempts before the window."""
-    placed = Placed(inside=(piece("a", "0.92"),), edge=(), late=(piece("b", "0.8"), doubt("c", None)))
-    assert weigh(movement("0.72", payable=True), placed).may_hide
+    """Those of attempts before the window; anything may where one of them has no bound."""
+    for late, hides in (((piece("b", "0.8"),), True), ((piece("b", "0.7"),), False), ((doubt("c", None),), True)):
+        placed = Placed(inside=(piece("a", "0.92"),), edge=(), late=late)
+        assert hides == weigh(movement("0.72", payable=True), placed).may_hide
+
+
+@pytest.mark.parametrize(
+    ("moved", "late", "explained"),
+    [
+        ("1.103", (piece("b", "0.1"),), True),
+        ("1.1031", (piece("b", "0.1"),), False),
+        ("1.2035", (piece("b", "0.1"), piece("c", "0.1"), piece("free", "0")), True),
+        ("9", (doubt("c", None),), True),
+    ],
+)
+def test_bills_that_came_late_may_explain_what_is_over(
+    moved: str, late: tuple[Piece, ...], *, explained: bool
+) -> None:
+    """With half a step of each that the counter may have rounded; one without a bound may explain anything."""
+    found = weigh(movement(moved), Placed(inside=(piece("a", "1"),), edge=(), late=late))
+    assert (True, explained) == (found.over, found.late_explains)
 
 
 def test_a_payment_may_hide_wherever_there_is_no_bound() -> None:
@@ -158,35 +188,43 @@ def test_an_inexact_movement_can_be_over_but_never_short_without_an_upper_bound(
     assert not weighed(movement("0", None), piece("a", "0.5")).short
 
 
+def test_what_a_counters_steps_may_hide() -> None:
+    """Two of them, and half a one for each attempt, rounded up."""
+    assert [20, 25, 30] == [hidden_max(10, attempts) for attempts in (0, 1, 2)]
+    assert 3 == hidden_max(1, 1)
+
+
 def test_tokens_of_both_sides_stand_beside_each_other() -> None:
     """By class; reasoning is a part of output, and free attempts are left out."""
     placed = Placed(
         inside=(piece("a", classes=OUT), piece("b", "0", classes=OUT), piece("c", classes=OUT)), edge=()
     )
     assert (TokenClass(name="output", ours=100, theirs=None),) == beside(placed, None)
-    theirs = Counted(counter="u", classes={"cached_input": 4, "output": 99}, requests=None)
+    theirs = Counted(counter="u", classes={"cached_input": 4, "output": 99})
     expected = (TokenClass(name="cached_input", ours=0, theirs=4), TokenClass(name="output", ours=100, theirs=99))
     assert expected == beside(placed, theirs)
 
 
 @pytest.mark.parametrize(
-    ("output", "requests", "same", "contradicted"),
-    [
-        (50, 1, True, False),
-        (49, None, False, True),
-        (70, 2, False, False),
-        (70, 1, False, True),
-        (70, None, False, False),
-    ],
+    ("output", "same", "contradicted"), [(50, True, False), (49, False, True), (70, False, False)]
 )
-def test_fewer_tokens_or_others_in_as_many_requests_contradict(
-    output: int, requests: int | None, *, same: bool, contradicted: bool
-) -> None:
-    """More tokens in more requests may be somebody else's."""
+def test_fewer_tokens_contradict(output: int, *, same: bool, contradicted: bool) -> None:
+    """More tokens may be somebody else's."""
     placed = Placed(inside=(piece("a", classes=OUT | {"cache_write": 3}),), edge=())
-    theirs = Counted(counter="u", classes={"output": output}, requests=requests)
+    theirs = Counted(counter="u", classes={"output": output})
     found = compare(weigh(movement("1"), placed), placed, theirs)
     assert (same, contradicted) == (found.same_tokens, found.contradicted)
+    assert 2 == len(found.classes)
+
+
+@pytest.mark.parametrize(("output", "fewer"), [(50, False), (49, True), (70, False)])
+def test_where_others_may_be_counted_only_fewer_tokens_tell(output: int, *, fewer: bool) -> None:
+    """It is kept in the sums as a contradiction is; a class that the provider does not count tells nothing."""
+    placed = Placed(inside=(piece("a", classes=OUT | {"cache_write": 3}),), edge=(piece("b"),))
+    theirs = Counted(counter="u", classes={"output": output})
+    found = compare_fewer(weigh(movement("1"), placed), placed, theirs)
+    assert (fewer, fewer) == (found.fewer, found.sums.contradicted)
+    assert (False, None) == (found.contradicted, found.same_tokens)
     assert 2 == len(found.classes)
 
 
@@ -206,3 +244,21 @@ def test_nothing_is_proven_by_what_an_earlier_window_was_short_of() -> None:
     assert weigh(movement("1"), Placed(inside=inside, edge=(), late=(late,))).sharp
     found = weigh(movement("1"), Placed(inside=inside, edge=(), late=(owing,)))
     assert (pico("0.1"), False) == (found.owed, found.sharp)
+
+
+@pytest.mark.parametrize("disputed", ["0", "0.1", None])
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_the_bounds_of_a_verdict_are_those_it_was_judged_by(disputed: str | None, *, unbounded: bool) -> None:
+    """What moved just within what its sums allow is neither over nor short; one pico-unit beyond is."""
+    sides = weighed(movement("0.25"), piece("a", "0.25"), edge=(piece("b", "0.2"),))
+    sides = msgspec.structs.replace(
+        sides, disputed=None if disputed is None else pico(disputed), in_doubt=pico("0.4"), unbounded=unbounded
+    )
+    least, most = bounds_of(sides.sums)
+    assert (most is None) == (unbounded or disputed is None)
+    beyond = least - 1, (most or pico("1000")) + 1
+    for moved in (*beyond, least, most or least):
+        found = msgspec.structs.replace(
+            sides, movement=msgspec.structs.replace(sides.movement, least=moved, most=moved)
+        )
+        assert (moved == beyond[0], moved == beyond[1] and most is not None) == (found.short, found.over)

@@ -16,7 +16,7 @@ SUMS = WindowSums(
     opening="5",
     closing="4.9688",
     moved="0.0312",
-    added="10",
+    added=None,
     surely="0.0313",
     straddling="0",
     in_doubt="0",
@@ -67,11 +67,37 @@ def test_every_number_of_a_sentence_stands_in_the_sums(code: str) -> None:
 
 def test_what_was_paid_in_is_said_where_it_hides_the_movement() -> None:
     """No movement is named then."""
-    hidden = msgspec.structs.replace(SUMS, moved=None)
+    hidden = msgspec.structs.replace(SUMS, moved=None, added="10")
     expected = f"{SPAN} at least 10 USD was paid in or given, which hides how much was taken; {OURS}."
     assert expected == say("U13", hidden)
     over = f"{SPAN} at least 10 USD was paid in or given, and more was taken than ours: {OURS}. {WHO}"
     assert over == say("U3", hidden)
+
+
+@pytest.mark.parametrize("code", ["P1", "U2", "U3", "U12", "U13", "U15", "M2", "M9"])
+def test_what_was_paid_into_a_balance_is_said_wherever_it_fell(code: str) -> None:
+    """It may show more at the end than at the begin; a counter of spend shows no payment."""
+    paid = msgspec.structs.replace(SUMS, added="10")
+    fell = "the balance, with 10 USD paid in or given, fell by 0.0312 USD"
+    assert f"{SPAN} {SAID[code].replace(FELL, fell)}" == say(code, paid)
+    assert say(code, figure="spent") == say(code, paid, "spent")
+
+
+def test_a_plan_at_its_cap_names_both_ends() -> None:
+    """How much was taken is not known then, but that it was too much may be."""
+    sums = msgspec.structs.replace(SUMS, unit="credits", opening="1990", closing="2000", moved=None)
+    stands = f"{SPAN} the plan's quota counter went from 1990 to 2000 credits and stands at its cap"
+    ours = OURS.replace("USD", "credits")
+    assert f"{stands}, which may hide how much was taken; {ours}." == say("U8", sums, "credits_5h")
+    assert f"{stands}, and {ours}. {WHO}" == say("U3", sums, "credits_5h")
+
+
+@pytest.mark.parametrize("moved", ["0.0312", None])
+def test_bills_that_may_have_come_late_are_nobodys_theft(moved: str | None) -> None:
+    """Nor are they too high a charge."""
+    late = "Bills of calls before this window that came later than usual would explain it."
+    sums = msgspec.structs.replace(SUMS, moved=moved, added="10")
+    assert say("U3", sums).replace(WHO, late) == say("U3", sums, late=True)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +119,7 @@ def test_what_else_may_have_moved_it_is_said() -> None:
     one = msgspec.structs.replace(SUMS, attempts=1, straddling="0.2", in_doubt="0.3")
     expected = (
         f"{SPAN} {FELL}, and 1 call in this window comes to 0.0313 USD, calls at its edges may come to 0.2 USD,"
-        " calls in doubt or under way may come to 0.3 USD, calls without a known price have no bound."
+        " calls in doubt or under way may come to 0.3 USD, calls whose usage or price is not known have no bound."
         " The counter's own steps may hide 0.00009 USD: too little to tell. And more."
     )
     assert expected == say("U12", one, unbounded=True, coarse=True, after="And more.")
@@ -140,6 +166,15 @@ def test_tokens_that_do_not_fit_yet_are_named() -> None:
         " The provider's books on them are not final before 2026-11-23 07:00:00 UTC."
     )
     assert expected == say("U2", SUMS, by_tokens=True)
+    assert expected == say("U2", SUMS, by_tokens=True, disagreed=True)
+
+
+def test_fewer_tokens_beside_calls_that_may_be_counted_are_named() -> None:
+    """They decide nothing, but nothing is proven over them either."""
+    assert (
+        f"{SPAN} the provider counted 1200 output tokens where its answers told 1312; {OURS}."
+        " Other calls may be in its counts: too blurred to tell."
+    ) == say("U12", by_tokens=True)
 
 
 def test_a_simulated_window_says_so_first() -> None:

@@ -26,10 +26,16 @@ def at(second: float) -> str:
 
 
 def figure(
-    name: str, amount: str, unit: str = "USD", resolution: str = "0.00001", since: str | None = None
+    name: str,
+    amount: str,
+    unit: str = "USD",
+    resolution: str = "0.00001",
+    since: str | None = None,
+    *,
+    cap: str | None = None,
 ) -> Figure:
     """Make one number of a counter."""
-    return Figure(name=name, amount=amount, unit=unit, resolution=resolution, since=since)
+    return Figure(name=name, amount=amount, unit=unit, resolution=resolution, since=since, cap=cap)
 
 
 def reading(

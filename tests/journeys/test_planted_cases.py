@@ -54,6 +54,7 @@ from tests.plants import (
     replays_a_signature,
     revokes,
     steals,
+    uses_up,
 )
 
 
@@ -76,6 +77,7 @@ CASES = {
     "honest, at GLM": Case(GLM, calls(), (("P1", "P1"),)),
     "a plan whose quota moves": Case(PLAN, calls(**OF_PLAN), (("P2", "P2"),)),
     "a plan, and a small call": Case(PLAN, calls(model="glm-5.3"), (("U8", "U8"),)),
+    "a plan that is used up": Case(PLAN, uses_up, (("U8", "U3 U8"),)),
     "a package of tokens": Case(GLM, draws_a_package, (("P3", "P3"),)),
     "a small call": Case(KIMI, calls(prompt="hello", max_output_tokens=10), (("U12", "U12"),)),
     "overcharge": Case(KIMI, calls(OVER, stages=2), (("U3", "U3"), ("U3", "U3"))),
@@ -86,7 +88,8 @@ CASES = {
     "double bill": Case(KIMI, calls(TWICE, stages=2), (("U3", "U3"), ("U3", "U3"))),
     "double bill of a plan": Case(PLAN, calls(TWICE, stages=2, **OF_PLAN), (("U3", "U3"), ("M9", "U3 M9"))),
     "second spender": Case(KIMI, calls({"kind": "second_spender"}, stages=2), (("U3", "U3"), ("U3", "U3"))),
-    "stolen key": Case(KIMI, steals, (("", "U3"),)),
+    "stolen key": Case(KIMI, steals(), (("", "U3"),)),
+    "stolen plan key": Case(PLAN, steals("credits", amount="300"), (("", "U3"),)),
     "stolen key, between calls": Case(KIMI, calls_after_a_theft, (("P1 P1", "P1 U3 P1"),)),
     "second spender, for a while": Case(KIMI, calls_before_and_after_a_theft, (("U3 P1", "U3 P1"),)),
     "top-up": Case(KIMI, moves("topup", amount="10"), (("P1", "P1"),)),
@@ -310,7 +313,7 @@ async def test_a_plan_key_on_the_other_path_is_told_its_own(tmp_path: Path) -> N
         provider = load_providers()["glm"]
         seen = await examine(Inquirer(wire), plot.wallet, provider, load_prices(), plot.clock)
         await wire.close()
-        own = f"GLM_BASE_URL={plot.simulator.url}{PLAN.path}"
+        own = f"{plot.simulator.url}{PLAN.path}"
     assert any(own in finding.remedy for finding in seen.findings), seen.findings
 
 
