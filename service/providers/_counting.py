@@ -74,10 +74,10 @@ def unreadable(message: str) -> Stated:
     return Stated(outcome=ReadingOutcome.UNREADABLE, message=message[:MESSAGE_CHARS_MAX])
 
 
-def refused(refusal: Refusal, *, is_offered: bool = True) -> Stated:
+def refused(refusal: Refusal) -> Stated:
     """Say that the provider did not answer, in its own words."""
     return Stated(
-        outcome=ReadingOutcome.REFUSED if is_offered else ReadingOutcome.NOT_OFFERED,
+        outcome=ReadingOutcome.REFUSED,
         message=refusal.message[:MESSAGE_CHARS_MAX],
         provider_code=refusal.provider_code or refusal.provider_type,
     )

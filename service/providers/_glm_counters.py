@@ -47,6 +47,7 @@ class GlmCounters:
     names: tuple[str, ...] = (REPORT, PACKAGES, QUOTA, CREDIT_USAGE)
     settling_s = SETTLING_S
     packages: str | None = PACKAGES
+    still: tuple[str, ...] = ()
 
     def __init__(self, refusing: Refusing) -> None:
         self._refusing = refusing

@@ -107,7 +107,6 @@ def credit_usage(said: Fields, at_ns: int) -> Stated:
         return unreadable("the list of models is none, or too long")
     begin = _begin(usage, at_ns)
     counted = {name: _summed([row.get(field) for row in rows]) for name, field in _CLASSES}
-    counted["requests"] = _summed([row.get("modelCallCount") for row in rows]) if rows else None
     figures = tuple(_since(begin, name, number) for name, number in counted.items() if number is not None)
     if not figures:
         return unreadable("the answer counts no tokens")
@@ -134,11 +133,10 @@ def _window(limit: Fields, name: str, length: timedelta) -> Figure | None:
 
 
 def _since(begin: datetime, name: str, number: int) -> Figure:
-    unit = "requests" if name == "requests" else "tokens"
     return Figure(
         name=name,
         amount=str(number),
-        unit=unit,
+        unit="tokens",
         resolution="1",
         since=_text(begin),
         resets_at=_text(begin + DAY),

@@ -44,6 +44,7 @@ class KimiCounters:
     names: tuple[str, ...] = (BALANCE, ACCOUNT)
     settling_s = SETTLING_S
     packages: str | None = None
+    still: tuple[str, ...] = (ACCOUNT,)
 
     def __init__(self, refusing: Refusing) -> None:
         self._refusing = refusing

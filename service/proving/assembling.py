@@ -7,6 +7,7 @@ from service.core.shapes import Clock, Provider
 from service.core.wallet import Wallet
 from service.ledger.reading import Reading
 from service.proving.activity import Activity
+from service.proving.holdings import Holdings
 from service.proving.pieces import measure
 from service.proving.proving import Proving, settling_of
 from service.proving.readings import Appends, Inquires, Readers
@@ -38,7 +39,7 @@ def assembled(
         settlings=settlings,
         measures=measures,
         readers=Readers(inquirer, ledger, reading, clock, providers),
-        reconciler=Reconciler(ledger, Scales(reading, clock, wallets, measures, settlings)),
+        reconciler=Reconciler(ledger, Scales(Holdings(reading, clock, wallets, measures, settlings))),
         verifier=verifier if settings.verify_signatures else None,
         activity=activity,
         reading=reading,

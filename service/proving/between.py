@@ -1,83 +1,18 @@
-"""The window between two sets of readings of our own choice, judged by what is committed. Nothing is written."""
-
-from collections.abc import Sequence
+"""What a proof may say of the window between its readings, by the log and by who answered. Nothing is written."""
 
 import msgspec
 
-from service.core.books import ReadingEntry, VerdictEntry
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.books import VerdictEntry
+from service.core.times import NS_PER_S, utc_text
 from service.core.verdict import UNDECIDED, verdict
 from service.core.wallet import Wallet
-from service.core.window import Ends, Found, judge
 from service.core.window_words import SIMULATED
 from service.core.words import VerdictWord
 from service.ledger.store import AttemptRow
-from service.proving.coverage import disputed, first_proven, followed, holding
 from service.proving.means import Means
-from service.proving.memory import verdicts_since
-from service.proving.packages import unseen
-from service.proving.pieces import UNSETTLED, pieces
 from service.proving.sharing import sharing
 
-RECORDS_MAX = 50  # attempts without a settlement whose records are read; the newest
 _VERDICTS_SEEN = 20
-
-
-def found_between(
-    means: Means, wallet: Wallet, opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ...]
-) -> Found | None:
-    """Judge a window. It blocks, so it belongs on a thread.
-
-    Args:
-        means: the log, and how attempts are measured.
-        wallet: whose counter it is.
-        opening: readings that were read, at its begin.
-        closing: the same at its end.
-
-    Raises:
-        StoreError: the log cannot be read.
-    """
-    settling = means.settlings[wallet.name]
-    first_ns = min(utc_ns(one.asked_at) for one in opening)
-    since = utc_text(first_ns - int(settling.usual_s * NS_PER_S) - NS_PER_S)
-    with means.reading.snapshot():
-        shared = sharing(means.reading, means.wallets, wallet)
-        rows = [
-            row
-            for row in means.reading.attempts_of([one.name for one in shared], since=since)
-            if (row.provider, row.simulated) == (wallet.provider, wallet.simulated)
-        ]
-        proven, held = _judged(means, shared, rows, since)
-        records = {}
-        for row in [one for one in rows if one.outcome in UNSETTLED][-RECORDS_MAX:]:
-            call = means.reading.call(row.tool_call_id)
-            if call is not None:
-                records[row.attempt_id] = call.attempt(row.attempt_id)
-    ends = Ends(
-        provider=wallet.provider,
-        wallet=wallet.name,
-        simulated=wallet.simulated,
-        opening=opening,
-        closing=closing,
-        shared_with=tuple(one.name for one in shared if one.name != wallet.name),
-        unseen=unseen(means.reading, wallet, means.measures[wallet.name], opening, closing),
-    )
-    weighed = disputed(pieces(rows, records, means.measures), held)
-    return judge(ends, followed(weighed, proven, held), settling)
-
-
-def _judged(
-    means: Means, shared: Sequence[Wallet], rows: Sequence[AttemptRow], since: str
-) -> tuple[dict[str, VerdictEntry], dict[str, VerdictEntry]]:
-    """Give by attempt the first window that is PROVEN with it, and the one that holds."""
-    proven: dict[str, VerdictEntry] = {}
-    held: dict[str, VerdictEntry] = {}
-    for one in shared:
-        own = [row for row in rows if row.wallet == one.name]
-        verdicts = verdicts_since(means.reading, one.name, since, simulated=one.simulated)
-        proven |= first_proven(own, verdicts)
-        held |= holding(own, verdicts)
-    return proven, held
 
 
 def committed(means: Means, tool_call_id: str, found: VerdictEntry) -> VerdictEntry:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from service.core import pricing
 from service.core.books import ReadingEntry
 from service.core.money import decimal_text, pico
-from service.core.movement import CREDITS, Movement, movements
+from service.core.movement import CREDITS, PERCENT, QUOTAS, Movement, movements, speaks
 from service.core.pricing import Row
 from service.core.proving import Proof, ProofAsked
-from service.core.shapes import Ask, Message, Provider
+from service.core.shapes import Ask, Clock, Message, Provider
+from service.core.times import NS_PER_S
 from service.core.usage import Usage
 from service.core.wallet import Wallet
 from service.core.words import CostStatus, ReadingCause, ReadingOutcome, VerdictWord
 from service.errors import InvalidArgumentsError
-from service.proving import remedies
+from service.proving import paying, remedies
 from service.proving.means import Means
 from service.proving.portion import Measure
 
@@ -25,6 +26,7 @@ sixty; the bound of a call is several times that, for it counts every byte as a 
 CEILING_TIMES = 10
 """How many times that may be asked for where a form asks: a slip of the finger is no order."""
 _NAMED_MAX = 4
+_CALL_S_MAX = 900  # an attempt ends by then, if the deadlines are the usual ones
 _PROBE = "00000000-0000-4000-8000-000000000000"
 
 
@@ -132,20 +134,21 @@ async def _look(means: Means, asked: ProofAsked, wallet: Wallet) -> Chosen | Pro
     model = asked.model or provider.model_for(wallet.plan)
     opening = means.in_order(wallet, await means.readers.read(wallet, cause=ReadingCause.PROOF))
     read = [reading for reading in opening if reading.outcome is ReadingOutcome.READ and reading.figures]
-    if not read:
+    heard = [reading for reading in opening if reading in read or speaks(reading)]
+    if not heard:
         why = remedies.why_not_read(opening)
         help_ = remedies.of_reading(wallet, provider, opening)
         return unproven(wallet, model, "U4", f"No reading can be had: {why}. No call was made. {help_}")
-    rated = _rated(means, wallet, provider, model, asked)
+    rated = _rated(means, wallet, provider, model)
     if isinstance(rated, Proof):
         return rated
-    model, row = rated
     told = {movement.unit: movement for movement in movements(tuple(read), tuple(read))}
     paid_in = wallet.currency if wallet.plan is None else CREDITS
     movement = told.get(paid_in or "")
     if movement is None:
-        return unproven(wallet, model, "U8", _too_coarse(wallet, read), opening=read[0])
-    shown, worst = _measures(wallet, provider, model, row, means.clock.now_ns())
+        code, sentence = _unmoved(wallet, heard)
+        return unproven(wallet, model, code, sentence, opening=heard[0])
+    shown, worst = _measures(wallet, provider, model, rated, means.clock)
     return Chosen(
         wallet=wallet,
         provider=provider,
@@ -159,23 +162,18 @@ async def _look(means: Means, asked: ProofAsked, wallet: Wallet) -> Chosen | Pro
     )
 
 
-def _rated(
-    means: Means, wallet: Wallet, provider: Provider, model: str, asked: ProofAsked
-) -> tuple[str, Row | None] | Proof:
-    """Give a model whose usage has a known, paid price here; the plan's first rated one if nobody named any."""
+def _rated(means: Means, wallet: Wallet, provider: Provider, model: str) -> Row | Proof | None:
+    """Give the price of a model whose usage has a known, paid one here; None where a plan rates it."""
     at_ns, host = means.clock.now_ns(), wallet.price_host or ""
-    row = means.prices.row(wallet.provider, host, model, at_ns)
-    priced = means.prices.models(wallet.provider, host, at_ns)
     if wallet.plan is not None:
-        drawn = {name: _drawn(provider, wallet.plan, name, at_ns) for name in priced}
-        rated = sorted((name for name in priced if drawn[name]), key=lambda name: -drawn[name])
-        if model in rated:
-            return model, row
-        if asked.model is None and rated:
-            return rated[0], None  # the one that needs the fewest tokens
+        if paying.is_rated(wallet, provider, model, at_ns=at_ns):
+            return None
+        rated = paying.rated(wallet, provider, means.prices, at_ns=at_ns)
         which = f" Name one that it rates: {', '.join(rated)}." if rated else ""
         said = f"What {model} draws from the plan {wallet.plan} is not known, so nothing can be compared."
         return unproven(wallet, model, "U7", f"{said} No call was made.{which}")
+    row = means.prices.row(wallet.provider, host, model, at_ns)
+    priced = means.prices.models(wallet.provider, host, at_ns)
     paid = [name for name in priced if not _row_of(means, wallet, name, at_ns).free]
     paid.sort(key=lambda name: name != provider.default_model)
     others = f" Name a model that is paid for, such as {', '.join(paid[:_NAMED_MAX])}." if paid else ""
@@ -185,7 +183,7 @@ def _rated(
     if row.free:
         said = f"{model} is priced at zero: a call of it moves no counter, so none was made."
         return unproven(wallet, model, "N4", said + others, word=VerdictWord.NO_CREDIT_USED)
-    return model, row
+    return row
 
 
 def _row_of(means: Means, wallet: Wallet, model: str, at_ns: int) -> Row:
@@ -194,25 +192,28 @@ def _row_of(means: Means, wallet: Wallet, model: str, at_ns: int) -> Row:
     return row
 
 
-def _drawn(provider: Provider, plan: str, model: str, at_ns: int) -> int:
-    """Say what a million tokens draw; 0 where that is not known."""
-    million = Usage(
-        uncached_input_tokens=10**6,
-        cached_input_tokens=0,
-        cache_write_tokens=0,
-        output_tokens=0,
-        reasoning_tokens=0,
-    )
-    return provider.counters.drawn_pico(plan=plan, model=model, usage=million, at_ns=at_ns) or 0
-
-
 def _measures(
-    wallet: Wallet, provider: Provider, model: str, row: Row | None, at_ns: int
+    wallet: Wallet, provider: Provider, model: str, row: Row | None, clock: Clock
 ) -> tuple[Measure, Measure]:
-    """Say how a usage shows in the counter, and what it costs at most."""
+    """Say how a usage shows in the counter at least, and what it costs at most, whenever it is asked.
 
-    def drawn(usage: Usage) -> int | None:
-        return provider.counters.drawn_pico(plan=wallet.plan or "", model=model, usage=usage, at_ns=at_ns)
+    What a plan counts depends on the hour: that of the choice, the present one, or that in which a call ends.
+    """
+    chosen_ns = clock.now_ns()
+
+    def drawn(usage: Usage) -> list[int]:
+        now_ns = clock.now_ns()
+        found = (
+            provider.counters.drawn_pico(plan=wallet.plan or "", model=model, usage=usage, at_ns=at_ns)
+            for at_ns in (chosen_ns, now_ns, now_ns + _CALL_S_MAX * NS_PER_S)
+        )
+        return [one for one in found if one is not None]
+
+    def drawn_least(usage: Usage) -> int | None:
+        return min(drawn(usage), default=None)
+
+    def drawn_most(usage: Usage) -> int | None:
+        return max(drawn(usage), default=None)
 
     def cost(usage: Usage) -> int | None:
         charged = pricing.cost(usage, row, "")
@@ -222,7 +223,7 @@ def _measures(
         most = pricing.worst_case(usage.input_tokens, usage.output_tokens, row).amount
         return None if most is None else pico(most)
 
-    return (cost, worst) if wallet.plan is None else (drawn, drawn)
+    return (cost, worst) if wallet.plan is None else (drawn_least, drawn_most)
 
 
 def _thinking(provider: Provider, model: str) -> bool | None:
@@ -235,10 +236,18 @@ def _thinking(provider: Provider, model: str) -> bool | None:
     return False
 
 
-def _too_coarse(wallet: Wallet, read: Sequence[ReadingEntry]) -> str:
-    units = sorted({figure.unit for reading in read for figure in reading.figures})
+def _unmoved(wallet: Wallet, heard: Sequence[ReadingEntry]) -> tuple[str, str]:
+    """Say, as code and sentence, why the calls of a proof would not be seen in what the counters say."""
+    untouched = {name for reading in heard for name in reading.tells}
+    if wallet.plan is not None and untouched.intersection(QUOTAS):
+        return "U4", (
+            "Nothing was drawn from the plan's window yet, so its counter has no begin that could be counted from."
+            " No call was made. One call with this wallet begins it: make one, then ask again."
+        )
+    units = {figure.unit for reading in heard for figure in reading.figures}
+    units |= {PERCENT for name in untouched if name.startswith(PERCENT)}
     what = "the plan" if wallet.plan is not None else wallet.name
-    return (
-        f"The counters of {what} state {', '.join(units)} only: the calls of a proof are too small to be"
+    return "U8", (
+        f"The counters of {what} state {', '.join(sorted(units))} only: the calls of a proof are too small to be"
         " seen there. No call was made. Compare the provider's own pages over a day of use."
     )

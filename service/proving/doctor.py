@@ -4,9 +4,7 @@ It sends inquiries alone, which cost nothing, writes nothing, and needs no ledge
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -14,11 +12,11 @@ import msgspec
 from service.core.books import Figure, ReadingEntry
 from service.core.entries import AnyEntry
 from service.core.money import pico
-from service.core.movement import read
+from service.core.movement import read, speaks
 from service.core.pricing import PriceTable
 from service.core.record import Step
 from service.core.shapes import Clock, Provider
-from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.times import NS_PER_S, dated_ns, utc_ns, utc_text
 from service.core.wallet import Wallet
 from service.core.words import ReadingCause, ReadingOutcome
 from service.proving import remedies
@@ -237,7 +235,7 @@ def _of_counters(wallet: Wallet, provider: Provider, readings: Sequence[ReadingE
     gone = any(reading.outcome is ReadingOutcome.NOT_OFFERED for reading in readings)
     if key == "refused" or (without_plan and gone):
         return []  # said already
-    figured = any(reading.figures for reading in readings)
+    figured = any(map(speaks, readings))
     found = []
     for reading in readings:
         if reading.outcome is ReadingOutcome.UNREACHABLE:
@@ -253,11 +251,19 @@ def _of_counters(wallet: Wallet, provider: Provider, readings: Sequence[ReadingE
         )
         remedy = remedies.of_reading(wallet, provider, readings)
         found.append(Finding(severity=Severity.WARNING, what=what, remedy=remedy))
-    units = {figure.unit for reading in readings for figure in reading.figures}
-    if wallet.plan is not None and "percent" in units and "credits" not in units:
+    if any(map(remedies.untouched, readings)):
+        what = "Nothing was drawn from the plan's window yet: what is drawn after its first use can be PROVEN."
+        found.append(Finding(severity=Severity.NOTE, what=what))
+    names = {name for one in readings for name in (*one.tells, *(figure.name for figure in one.figures))}
+    if wallet.plan is not None and _any_of("percent", names) and not _any_of("credits", names):
         what = "The plan's quota is told in percent only: a single call is too small to be seen there."
         found.append(Finding(severity=Severity.WARNING, what=what, remedy="Look at a day of use at a time."))
     return found
+
+
+def _any_of(unit: str, names: Iterable[str]) -> bool:
+    """Whether a plan's window is counted in this unit: its name begins so, drawn from or not."""
+    return any(name.startswith(f"{unit}_") for name in names)
 
 
 def _of_model(wallet: Wallet, provider: Provider, price: str, named: Sequence[str]) -> list[Finding]:
@@ -311,12 +317,8 @@ def _of_path(wallet: Wallet, provider: Provider) -> list[Finding]:
 
 def _skew(reading: ReadingEntry) -> int | None:
     """Compare an answer's `Date`, of whole seconds, with the time of the answer."""
-    try:
-        stated = parsedate_to_datetime(reading.date or "")
-    except ValueError:
-        return None
-    stated = stated.replace(tzinfo=stated.tzinfo or UTC)
-    return utc_ns(reading.at) // NS_PER_S - int(stated.timestamp())
+    stated_ns = dated_ns(reading.date)
+    return None if stated_ns is None else (utc_ns(reading.at) - stated_ns) // NS_PER_S
 
 
 def _seen(reading: ReadingEntry) -> CounterSeen:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from service.core.books import ReadingEntry, VerdictEntry
 from service.core.shapes import Provider
 from service.core.verdict import word_of
@@ -48,6 +50,15 @@ def switched_off(wallet: Wallet, rows: Sequence[AttemptRow]) -> VerdictEntry:
     """Say of attempts, one at least, that no readings are taken."""
     why = "readings are switched off (EXAI_READINGS=0)"
     return _blind(wallet, f"No balance reading: {why}. Switch them on, or run `exai prove`.", rows)
+
+
+def around_stolen(wallet: Wallet, proven: VerdictEntry) -> VerdictEntry:
+    """Say of a window that it proves nothing: one around it moved too much, and some of that may lie in it."""
+    sentence = (
+        "The counter moved as our calls explain, but around them it moved more than all calls do: somebody else"
+        " spends here, or too much was taken, and it cannot be told that none of that is in this movement."
+    )
+    return msgspec.structs.replace(proven, word=word_of("U3"), code="U3", sentence=_marked(wallet, sentence))
 
 
 def _blind(wallet: Wallet, sentence: str, rows: Sequence[AttemptRow]) -> VerdictEntry:

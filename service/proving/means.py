@@ -9,7 +9,7 @@ from service.core.books import ReadingEntry, VerdictEntry
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider
 from service.core.wallet import Wallet
-from service.core.window import Settling
+from service.core.window import Found, Settling
 from service.core.words import ReadingCause
 from service.errors import InvalidArgumentsError, NoWalletError
 from service.ledger.reading import Reading
@@ -32,6 +32,11 @@ class Reconciles(Protocol):
 
     async def reconcile(self, wallet: Wallet) -> VerdictEntry | None:
         """Judge a wallet by what is committed, and append what follows."""
+
+    async def between(
+        self, wallet: Wallet, opening: tuple[ReadingEntry, ...], closing: tuple[ReadingEntry, ...]
+    ) -> Found | None:
+        """Judge a window between two sets of readings by the same rule; append nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

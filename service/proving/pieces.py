@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from service.core.entries import ResolutionEntry
+from service.core.entries import IntentEntry, ResolutionEntry
 from service.core.money import pico
 from service.core.pricing import TOKENS_PER_RATE, PriceTable, Row
 from service.core.record import Attempt
@@ -19,7 +19,7 @@ from service.ledger.store import AttemptRow
 # The bound of an input counts every byte as a token, and a template of hundreds beside. Tokenizers make one of
 # three to five bytes; sixty-four leaves room for any text that people or programs send.
 INPUT_BOUND_PER_TOKEN = 64
-PEAK_PER_OFF_PEAK = 2  # at which hour an attempt counts is not stated; an open one may end in a dearer one
+PEAK_PER_OFF_PEAK = 2  # an attempt that has not ended may end in a dearer hour
 _KNOWN = frozenset({CostStatus.PRICED, CostStatus.FREE})
 _NOTHING_BILLED = frozenset({AttemptOutcome.REFUSED, AttemptOutcome.UNSENT})
 UNSETTLED = frozenset(
@@ -95,9 +95,8 @@ def _piece(row: AttemptRow, record: Attempt | None, by: Measure) -> Piece | None
 
 def _settled(row: AttemptRow, by: Measure) -> tuple[int, int | None]:
     if by.plan is not None:
-        drawn = [_drawn(row, by, _usage(row), at) for at in (row.started_at, row.ended_at) if at is not None]
-        known = [each for each in drawn if each is not None]
-        return (min(known), max(known)) if known and len(known) == len(drawn) else (0, None)
+        usage, ended_at = _usage(row), row.ended_at or row.started_at
+        return (0, None) if usage is None else drawn(row.model, usage, row.started_at, ended_at, by)
     if row.cost_status in _KNOWN and row.cost_pico is not None and row.currency in (None, by.currency):
         return row.cost_pico, row.cost_pico
     return 0, None
@@ -114,15 +113,33 @@ def _unsettled(row: AttemptRow, record: Attempt | None, by: Measure) -> tuple[in
 def _most(row: AttemptRow, record: Attempt | None, said: ResolutionEntry | None, by: Measure) -> int | None:
     if record is None:
         return row.held_pico if by.plan is None and row.currency == by.currency else None
-    worst = record.intent.worst_case
-    if by.plan is not None:
-        tokens = worst.input_tokens + worst.output_tokens
-        drawn = _drawn(row, by, _all_output(tokens), row.started_at) if tokens <= TOKENS_MAX else None
-        return None if drawn is None else drawn * PEAK_PER_OFF_PEAK
-    if worst.amount is None or worst.currency != by.currency:
+    most = bound(record.intent, by)
+    if most is None or by.plan is not None or said is None or said.amount is None:
+        return most
+    return max(most, pico(said.amount))  # what a person stated is no bound, but it may be above ours
+
+
+def bound(intent: IntentEntry, by: Measure) -> int | None:
+    """Say what an attempt may be billed at most, before anything came back; None if that has no bound."""
+    worst = intent.worst_case
+    if by.plan is None:
+        return pico(worst.amount) if worst.amount is not None and worst.currency == by.currency else None
+    tokens = worst.input_tokens + worst.output_tokens
+    if tokens > TOKENS_MAX:
         return None
-    stated = pico(said.amount) if said is not None and said.amount is not None else 0
-    return max(pico(worst.amount), stated)  # what a person stated is no bound, but it may be above ours
+    _, most = drawn(intent.model, _all_output(tokens), intent.at, intent.at, by)
+    return None if most is None else most * PEAK_PER_OFF_PEAK
+
+
+def drawn(model: str, usage: Usage, began_at: str, ended_at: str, by: Measure) -> tuple[int, int | None]:
+    """Say by how much a plan's counter moves at least and at most; (0, None) where that is not known.
+
+    Peak hours count more, and whether an attempt counts at its begin or at its end is not stated.
+    """
+    draws = by.provider.counters.drawn_pico
+    each = [draws(plan=by.plan or "", model=model, usage=usage, at_ns=utc_ns(at)) for at in (began_at, ended_at)]
+    known = [one for one in each if one is not None]
+    return (min(known), max(known)) if len(known) == len(each) else (0, None)
 
 
 def _floor(row: AttemptRow, record: Attempt, by: Measure) -> int:
@@ -139,13 +156,6 @@ def _cheapest(price: Row) -> int:
     """Give the lowest rate of input in pico-units per million tokens."""
     stated = ((rates.uncached_input, rates.cached_input, rates.cache_write) for rates in price.all_rates())
     return min((pico(rate) for rates in stated for rate in rates if rate is not None), default=0)
-
-
-def _drawn(row: AttemptRow, by: Measure, usage: Usage | None, at: str) -> int | None:
-    """Say what a plan's counter moves by if the attempt counts at a time: peak hours count more."""
-    if usage is None or by.plan is None:
-        return None
-    return by.provider.counters.drawn_pico(plan=by.plan, model=row.model, usage=usage, at_ns=utc_ns(at))
 
 
 def _usage(row: AttemptRow) -> Usage | None:

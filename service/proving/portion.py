@@ -8,13 +8,13 @@ import msgspec
 from service.core.bounds import input_tokens_max
 from service.core.shapes import Ask, Message
 from service.core.usage import Usage
+from service.core.weighing import SHARE, hidden_max
 
 Measure = Callable[[Usage], int | None]
 """What a usage comes to, in pico-units of something; None where that is not known."""
 
 OUTPUT_TOKENS = 16
 WORDS_MAX = 60_000  # what a context of 128,000 tokens surely holds
-_SHARE = 20  # what is uncertain may be a twentieth of what moved
 _SLACK = (9, 8)  # a little more than needed, for a price that is rounded in our favour
 # One token each to any tokenizer that splits at blanks, so that the input's size is known beforehand.
 _WORDS = (
@@ -59,14 +59,9 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def tolerance(resolution: int, calls: int) -> int:
-    """Say what a counter's steps may hide: two of them, and half a one for each call."""
-    return 2 * resolution + -(-calls * resolution // 2)
-
-
 def target(resolution: int, calls: int, straddling: int) -> int:
     """Say by how much a counter must move at least, so that what is uncertain is a small part of it."""
-    return _SHARE * (tolerance(resolution, calls) + straddling)
+    return SHARE * (hidden_max(resolution, calls) + straddling)
 
 
 def portion(fresh: str, need: int, cost_max: int, *, shown: Measure, cost: Measure) -> Portion | None:

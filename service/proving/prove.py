@@ -27,7 +27,7 @@ from service.errors import (
     ProviderRefusedError,
 )
 from service.proving import remedies
-from service.proving.between import by_whom, committed, contradicted, found_between, recent
+from service.proving.between import by_whom, committed, contradicted, recent
 from service.proving.choosing import Chosen, choose
 from service.proving.means import Means
 from service.proving.pieces import pieces
@@ -199,7 +199,7 @@ class _Proving:
             except CallError as error:
                 if not self._calls and not isinstance(error, AttemptInDoubtError):
                     raise
-                self._stopped_by(error, one)
+                self._stopped_by(error)
                 break
             await self._count(completion.usage, one)
         return None
@@ -244,12 +244,11 @@ class _Proving:
         bound = "" if came.most is None else f", at most {decimal_text(came.most)} {self._unit}"
         return f"an unknown amount{bound}"
 
-    def _stopped_by(self, error: CallError, one: Portion) -> None:
+    def _stopped_by(self, error: CallError) -> None:
         self._why_stopped = str(error)
         self._say(f"no more calls: {error}")
         if isinstance(error, AttemptInDoubtError):
             self._calls += 1
-            self._cost += one.cost
         elif isinstance(error, BudgetStopError):
             _log.info("a budget ended a proof's calls early", extra={"calls": self._calls})
 
@@ -279,9 +278,7 @@ class _Proving:
         moved: int | None = None
         while True:
             now = await self._read(closing)
-            found = await asyncio.to_thread(
-                found_between, self._means, self._chosen.wallet, read(self._opening), read(now)
-            )
+            found = await self._means.reconciler.between(self._chosen.wallet, read(self._opening), read(now))
             waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
             least = self._movement(now).least
             moved_by = f"moved {decimal_text(least)} of {self._told_sum(self._attempts)}"

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from service.core.books import ReadingEntry
+from service.core.movement import speaks
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Provider
 from service.core.times import NS_PER_S, utc_ns, utc_text
@@ -22,10 +23,9 @@ from service.proving.alike import alike
 from service.proving.findings import why_unread
 from service.proving.paying import default_price
 from service.proving.pieces import Measure
-from service.proving.readings import Readers
+from service.proving.readings import Readers, again_s
 from service.proving.reconciler import Reconciler
 from service.proving.remedies import key_state
-from service.proving.rounds import decides
 from service.proving.scales import LOOKED_BACK_S
 from service.proving.schedule import Pace, Standing, next_due
 from service.proving.signatures import Verifier
@@ -113,8 +113,9 @@ class Proving:
             is_first = wallet.name not in self._read_ns
             self._read_ns[wallet.name] = now_ns
             found = await self.readers.read(wallet, cause=due.cause)
+            self._read_ns[wallet.name] = _asked_ns(wallet, found, due.at_ns, now_ns)
             self._blind.discard(wallet.name)
-            if not any(map(decides, found)):
+            if not any(map(speaks, found)):
                 self._blind.add(wallet.name)
             if is_first:
                 provider = self.providers[wallet.provider]
@@ -123,7 +124,9 @@ class Proving:
                 await self._tell_alike(wallet, found)
             await self.reconciler.reconcile(wallet)
             due = next_due(self._standing(wallet), self._pace(wallet))
-        return max(_WAIT_S_MIN, (due.at_ns - self.clock.now_ns()) / NS_PER_S)
+        standing = self._standing(wallet)
+        may_ns = 0 if standing.read_ns is None else standing.read_ns + _again_ns(wallet)
+        return max(_WAIT_S_MIN, (max(due.at_ns, may_ns) - self.clock.now_ns()) / NS_PER_S)
 
     async def _tell_alike(self, wallet: Wallet, found: Sequence[ReadingEntry]) -> None:
         """Name the wallets whose keys seem to be of this one's account; nothing else follows from it."""
@@ -193,6 +196,25 @@ class Proving:
         return Pace(interval_s=self.interval_s, idle_s=self.idle_s, usual_s=usual_s)
 
 
+def _asked_ns(wallet: Wallet, found: Sequence[ReadingEntry], due_ns: int, now_ns: int) -> int:
+    """Say when the counters were asked: before now, where somebody else had just asked all that speak.
+
+    Args:
+        wallet: whose.
+        found: the newest of each counter.
+        due_ns: the moment that was waited for; what was asked before it says nothing of it.
+        now_ns: the time.
+    """
+    asked_ns = [utc_ns(one.asked_at) for one in found if speaks(one)]
+    newest_ns = max(asked_ns, default=now_ns)
+    is_just_before = newest_ns < due_ns and 0 <= now_ns - newest_ns < _again_ns(wallet)
+    return newest_ns if is_just_before else now_ns
+
+
+def _again_ns(wallet: Wallet) -> int:
+    return int(again_s(wallet) * NS_PER_S)
+
+
 def tell(wallet: Wallet, provider: Provider, found: Sequence[ReadingEntry], *, price: str) -> None:
     """Say once in the log what a wallet is, whether its key is taken, and what can be read, or why nothing can.
 
@@ -205,8 +227,9 @@ def tell(wallet: Wallet, provider: Provider, found: Sequence[ReadingEntry], *, p
     mark = "SIMULATED " if wallet.simulated else ""
     plan = "pay as you go" if wallet.plan is None else f"plan {wallet.plan}"
     tier = next((one.tells["tier"] for one in found if "tier" in one.tells), "not told")
-    read = [one for one in found if decides(one)]
+    read = [one for one in found if speaks(one)]
     figures = [f"{one.name} {one.amount} {one.unit}" for reading in read for one in reading.figures]
+    figures = figures or [f"{name} {value}" for reading in read for name, value in reading.tells.items()]
     balance = ", ".join(figures) if read else why_unread(wallet, provider, found)
     level = logging.INFO if read else logging.WARNING
     text = "%swallet %s: %s at %s, %s, currency %s, tier %r; default model %s: %s; key %s; %r"

@@ -29,6 +29,8 @@ AGAIN_SIMULATED_S_MIN = 0.2
 NOT_OFFERED_AGAIN_S = 86_400
 REFUSED_AGAIN_S = 3_600
 STILL_AGAIN_S = 86_400  # of a counter that tells limits and moves nothing
+TOO_MANY = 429
+SERVER_FAULT = 500
 ACCOUNT_HEX = 16
 WORD_CHARS_MAX = 64
 _WANTED = frozenset({ReadingCause.START, ReadingCause.DEMAND, ReadingCause.PROOF})
@@ -96,7 +98,8 @@ class Readers:
         """Ask a wallet's counters and write down what they say.
 
         A counter that was asked a moment ago is not asked again: its newest entry is given. On a schedule, one
-        that is not offered, was refused or only tells limits is left alone for long.
+        that is not offered, was refused or only tells limits is left alone for long; a refusal that passes, by a
+        moment's crowd or fault, leaves none alone.
 
         Args:
             wallet: whose.
@@ -128,15 +131,15 @@ class Readers:
         return self._newest[wallet.name]
 
     def _may_ask(self, wallet: Wallet, counter: str, cause: ReadingCause) -> bool:
-        again_s = AGAIN_SIMULATED_S_MIN if wallet.simulated else AGAIN_S_MIN
         asked_ns = self._asked_ns.get((wallet.name, counter))
-        if asked_ns is not None and self._clock.monotonic_ns() - asked_ns < again_s * NS_PER_S:
+        if asked_ns is not None and self._clock.monotonic_ns() - asked_ns < again_s(wallet) * NS_PER_S:
             return False
         last = self._newest[wallet.name].get(counter)
         if cause in _WANTED or last is None or asked_ns is None:
             return True
         age_s = (self._clock.now_ns() - utc_ns(last.asked_at)) / NS_PER_S
-        return not 0 <= age_s < _patience_s(last)
+        is_still = counter in self._providers[wallet.provider].counters.still
+        return not 0 <= age_s < _patience_s(last, is_still=is_still)
 
     async def _ask(self, wallet: Wallet, inquiry: Inquiry, cause: ReadingCause) -> None:
         self._asked_ns[wallet.name, inquiry.counter] = self._clock.monotonic_ns()
@@ -195,6 +198,11 @@ class Readers:
         )
 
 
+def again_s(wallet: Wallet) -> float:
+    """Say how many seconds lie between two questions to one counter at least."""
+    return AGAIN_SIMULATED_S_MIN if wallet.simulated else AGAIN_S_MIN
+
+
 def unreached(
     wallet: Wallet, inquiry: Inquiry, cause: ReadingCause, asked_at: str, error: UnsentError | LostError
 ) -> ReadingEntry:
@@ -230,17 +238,27 @@ def account_of(organisation: str) -> str:
     return hashlib.sha256(organisation.encode("utf-8", "surrogatepass")).hexdigest()[:ACCOUNT_HEX]
 
 
-def _patience_s(last: ReadingEntry) -> float:
-    """Say for how long a counter is left alone on a schedule, by what it last said."""
+def _patience_s(last: ReadingEntry, *, is_still: bool) -> float:
+    """Say for how long a counter is left alone on a schedule, by what it last said.
+
+    Args:
+        last: its newest reading.
+        is_still: whether it tells limits alone, in all that it ever says.
+    """
     match last.outcome:
         case ReadingOutcome.NOT_OFFERED:
             return NOT_OFFERED_AGAIN_S
-        case ReadingOutcome.REFUSED:
+        case ReadingOutcome.REFUSED if not _passes(last.status):
             return REFUSED_AGAIN_S
-        case ReadingOutcome.READ if not last.figures:
+        case ReadingOutcome.READ if is_still:
             return STILL_AGAIN_S
         case _:
             return 0
+
+
+def _passes(status: int | None) -> bool:
+    """Whether a refusal is of the moment: too many questions, or a fault of the provider's."""
+    return status is not None and (status == TOO_MANY or status >= SERVER_FAULT)
 
 
 def _organisation(stated: Stated) -> tuple[str, ...]:

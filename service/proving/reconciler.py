@@ -8,9 +8,11 @@ from service.core.entries import AnyEntry
 from service.core.record import BrokenRecordError
 from service.core.times import utc_ns
 from service.core.wallet import Wallet
+from service.core.window import Found
 from service.core.words import VerdictWord
 from service.errors import LedgerError, StoreError
 from service.proving.readings import Appends
+from service.proving.rounds import Round
 from service.proving.scales import Scales, Weighed
 from service.proving.uncut import off_loop
 
@@ -48,6 +50,18 @@ class Reconciler:
             written = [await self._write(one) for one in entries]
         verdicts = [one for one in written if isinstance(one, VerdictEntry) and one.wallet == wallet.name]
         return verdicts[-1] if verdicts else None
+
+    async def between(self, wallet: Wallet, opening: Round, closing: Round) -> Found | None:
+        """Judge a window between readings of somebody's choice, by the rule that the log's own are judged by.
+
+        Nothing is written.
+
+        Raises:
+            StoreError: the log cannot be read.
+            UnreadableEntryError, BrokenRecordError: it was damaged.
+        """
+        async with self._turn:
+            return await off_loop(self._scales.between, wallet, opening, closing)
 
     async def tell_unwatched(self, wallet: Wallet) -> None:
         """Write down of which attempts no reading will tell, because none are taken."""

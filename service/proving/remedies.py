@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from service.core.books import ReadingEntry
+from service.core.movement import speaks, tells
 from service.core.shapes import Provider
-from service.core.wallet import Wallet
+from service.core.wallet import NO_PLAN, Wallet
 from service.core.words import ReadingOutcome
 
 UNAUTHORISED = 401
@@ -44,6 +45,11 @@ def of_key(wallet: Wallet, provider: Provider) -> str:
     return f"{'; '.join([wrong, *others])}."
 
 
+def untouched(reading: ReadingEntry) -> bool:
+    """Whether a plan's counter can be read, and nothing was drawn from its windows yet: none of them has begun."""
+    return speaks(reading) and not tells(reading)
+
+
 def key_state(readings: Sequence[ReadingEntry]) -> str:
     """Say what the provider made of the key: `valid`, `refused`, or `unknown` where nobody said."""
     if any(reading.outcome is ReadingOutcome.READ for reading in readings):
@@ -59,14 +65,15 @@ def plan_path(wallet: Wallet, provider: Provider) -> str | None:
 
 def of_plan(wallet: Wallet, provider: Provider) -> str:
     """Say where a plan's key pays with its plan."""
-    return f"set {provider.base_url_variable}={_origin(wallet)}{plan_path(wallet, provider)}"
+    path = plan_path(wallet, provider) or ""
+    return _with_url(wallet, provider, f"{_origin(wallet)}{path}", plan=provider.plan(path))
 
 
 def of_no_plan(wallet: Wallet, provider: Provider) -> str:
     """Say where a key pays by the token: at its own host, for the other platform's refuses it."""
     paid = next((path for path in _paths(wallet, provider) if provider.plan(path) is None), None)
     url = provider.base_url if paid is None else f"{_origin(wallet)}{paid}"
-    return f"set {provider.base_url_variable}={url} to pay by the token"
+    return f"{_with_url(wallet, provider, url, plan=None)} to pay by the token"
 
 
 def of_path(wallet: Wallet, provider: Provider) -> str | None:
@@ -82,21 +89,36 @@ def of_path(wallet: Wallet, provider: Provider) -> str | None:
 def why_not_read(readings: Sequence[ReadingEntry]) -> str:
     """Say in one clause why no counter could be read."""
     said = [_why(reading) for reading in readings if reading.outcome is not ReadingOutcome.READ]
+    if any(map(untouched, readings)):
+        said.insert(0, "nothing was drawn from the plan's window yet, so there is nothing to compare with")
     return "; ".join(said) or "this provider offers no counter for this wallet"
 
 
 def of_reading(wallet: Wallet, provider: Provider, readings: Sequence[ReadingEntry]) -> str:
-    """Say what to do where no counter could be read."""
+    """Say what to do where no counter could be read, or none that tells anything yet."""
     missing = [reading for reading in readings if reading.outcome is not ReadingOutcome.READ]
     if any(is_of_key(reading.status, reading.provider_code) for reading in missing):
         return of_key(wallet, provider)
     if any(reading.outcome is ReadingOutcome.UNREACHABLE for reading in missing):
         return f"Check the network and {provider.base_url_variable}."
+    if any(map(untouched, readings)):
+        return "The plan's first use opens its window; what is drawn after the next reading can be compared."
     if wallet.plan is not None and any(reading.outcome is ReadingOutcome.NOT_OFFERED for reading in missing):
         return f"If the account has no plan, {of_no_plan(wallet, provider)}."
     if wallet.currency is None and wallet.plan is None:
         return f"What {wallet.host} bills in is not known; set {provider.base_url_variable} to the provider's own."
     return "Compare the bill on the provider's own pages by hand."
+
+
+def _with_url(wallet: Wallet, provider: Provider, url: str, *, plan: str | None) -> str:
+    """Say how a wallet is sent to another address, and what its plan is there.
+
+    One that stands in the operator's file looks at no variable; nothing else names a wallet or its plan.
+    """
+    is_named = wallet.name != f"{wallet.provider}-{wallet.fingerprint}"
+    if not is_named and wallet.plan == provider.plan(_own_path(wallet)):
+        return f"set {provider.base_url_variable}={url}"
+    return f'set base_url = "{url}" and plan = "{plan or NO_PLAN}" of [[wallet]] {wallet.name} in exai.toml'
 
 
 def _own_path(wallet: Wallet) -> str:

@@ -67,6 +67,7 @@ class Verifier:
         self._providers = providers
         self._pause = pause
         self._tried: dict[str, tuple[int, int]] = {}  # by attempt: tries of this start, and when the next may be
+        self._done: dict[str, int] = {}  # by wallet: of attempts that ended until this index no try is left
 
     async def run(self, woken: asyncio.Event) -> None:
         """Verify what there is, then wait for more, for ever.
@@ -83,20 +84,38 @@ class Verifier:
     async def verify(self) -> int:
         """Try each signature that may be tried now; say how many were."""
         since = utc_text(self._clock.now_ns() - LOOKED_BACK_S * NS_PER_S)
+        known: set[str] = set()
         try:
-            jobs = await off_loop(self._reading.unverified, since=since, limit=JOBS_MAX)
+            tried = sum([await self._verify_of(wallet, since, known) for wallet in self._wallets])
         except (StoreError, ValueError):
             _log.exception("signatures to verify cannot be read")
             return 0
-        known = {attempt_id for _, attempt_id in jobs}
-        self._tried = {attempt_id: one for attempt_id, one in self._tried.items() if attempt_id in known}
-        tried = 0
-        for call_id, attempt_id in jobs:
-            if self._may_try(attempt_id):
-                await self._try(call_id, attempt_id)
-                tried += 1
-                await self._pause(PAUSE_S)
+        if not tried:  # so all that wait were seen; what waits no more is forgotten
+            self._tried = {attempt_id: one for attempt_id, one in self._tried.items() if attempt_id in known}
         return tried
+
+    async def _verify_of(self, wallet: str, since: str, known: set[str]) -> int:
+        """Try the first JOBS_MAX of a wallet's that may be tried now, past those that may not; note all seen."""
+        after = self._done.get(wallet, -1)
+        while True:
+            jobs = await off_loop(self._reading.unverified, wallet, since=since, after=after, limit=JOBS_MAX)
+            known.update(attempt_id for _, attempt_id, _ in jobs)
+            tried = 0
+            for call_id, attempt_id, _ in jobs:
+                if self._may_try(attempt_id):
+                    await self._try(call_id, attempt_id)
+                    tried += 1
+                    await self._pause(PAUSE_S)
+            if tried or len(jobs) < JOBS_MAX:
+                return tried
+            last = jobs[-1][2]
+            if after == self._done.get(wallet, -1) and all(self._is_done(one) for _, one, _ in jobs):
+                self._done[wallet] = last
+            after = last
+
+    def _is_done(self, attempt_id: str) -> bool:
+        """Whether nothing is left to try of a signature in this start."""
+        return self._tried.get(attempt_id, (0, 0))[0] >= TRIES_MAX
 
     def _may_try(self, attempt_id: str) -> bool:
         tries, next_ns = self._tried.get(attempt_id, (0, 0))

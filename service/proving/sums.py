@@ -1,19 +1,18 @@
 """Sums: what attempts came to, by their committed record, in pico-units of what pays. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from service.core.entries import End, RefusalEntry, SettlementEntry, UnsentEntry
+from service.core.entries import End, IntentEntry, RefusalEntry, SettlementEntry, UnsentEntry
 from service.core.money import pico
 from service.core.movement import CREDITS
 from service.core.record import Attempt
-from service.core.times import utc_ns
-from service.core.usage import TOKENS_MAX, Usage
 from service.core.words import CostStatus
-from service.proving.pieces import PEAK_PER_OFF_PEAK, Measure
+from service.proving.pieces import Measure, bound, drawn
 
 _PRICED = frozenset({CostStatus.PRICED, CostStatus.FREE})
+_UNKNOWN = (0, None)
 
 
 class CameTo(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,55 +34,33 @@ def came_to(attempts: Iterable[Attempt], by: Measure) -> CameTo:
         attempts: of one wallet.
         by: what that wallet's attempts are measured in.
     """
-    known = [(_known(attempt, by), attempt) for attempt in attempts]
-    amounts = [amount for amount, _ in known]
-    most = [_bound(attempt, by) if amount is None else amount for amount, attempt in known]
-    return CameTo(amount=_added(amounts), most=_added(most))
+    told = [(attempt, *_told(attempt, by)) for attempt in attempts]
+    amounts = [most if least == most else None for _, least, most in told]
+    bounds = [bound(attempt.intent, by) if most is None else most for attempt, _, most in told]
+    return CameTo(amount=_added(amounts), most=_added(bounds))
 
 
-def _added(amounts: list[int | None]) -> int | None:
-    told = [amount for amount in amounts if amount is not None]
-    return sum(told) if len(told) == len(amounts) else None
+def _added(each: Sequence[int | None]) -> int | None:
+    told = [one for one in each if one is not None]
+    return sum(told) if len(told) == len(each) else None
 
 
-def _known(attempt: Attempt, by: Measure) -> int | None:
+def _told(attempt: Attempt, by: Measure) -> tuple[int, int | None]:
+    """Give what an attempt is known to have come to, at least and at most; no bound where nobody said."""
     said = attempt.resolution
     if said is None:
-        return _of_end(attempt.end, attempt.intent.model, by)
+        return _of_end(attempt.intent, attempt.end, by)
     unit = by.currency if by.plan is None else CREDITS
-    return pico(said.amount) if said.amount is not None and said.currency == unit else None
+    return (pico(said.amount),) * 2 if said.amount is not None and said.currency == unit else _UNKNOWN
 
 
-def _of_end(end: End | None, model: str, by: Measure) -> int | None:
+def _of_end(intent: IntentEntry, end: End | None, by: Measure) -> tuple[int, int | None]:
     match end:
         case RefusalEntry() | UnsentEntry():
-            return 0
+            return 0, 0
         case SettlementEntry() if by.plan is not None:
-            return _drawn(model, end.usage, end.at, by)
+            return drawn(intent.model, end.usage, intent.at, end.at, by)
         case SettlementEntry(cost=cost) if cost.status in _PRICED and cost.amount is not None:
-            return pico(cost.amount) if cost.currency in (None, by.currency) else None
+            return (pico(cost.amount),) * 2 if cost.currency in (None, by.currency) else _UNKNOWN
         case _:
-            return None
-
-
-def _bound(attempt: Attempt, by: Measure) -> int | None:
-    intent, worst = attempt.intent, attempt.intent.worst_case
-    if by.plan is None:
-        return pico(worst.amount) if worst.amount is not None and worst.currency == by.currency else None
-    tokens = worst.input_tokens + worst.output_tokens
-    if tokens > TOKENS_MAX:
-        return None
-    usage = Usage(
-        uncached_input_tokens=0,
-        cached_input_tokens=0,
-        cache_write_tokens=0,
-        output_tokens=tokens,
-        reasoning_tokens=0,
-    )
-    drawn = _drawn(intent.model, usage, intent.at, by)
-    return None if drawn is None else drawn * PEAK_PER_OFF_PEAK
-
-
-def _drawn(model: str, usage: Usage, at: str, by: Measure) -> int | None:
-    """Say what a plan counts for a usage at a time: its counter moves by that."""
-    return by.provider.counters.drawn_pico(plan=by.plan or "", model=model, usage=usage, at_ns=utc_ns(at))
+            return _UNKNOWN

@@ -94,7 +94,10 @@ def packages(account: Account, until_ns: int | None) -> dict[str, object]:
 
 
 def quota(account: Account, now_ns: int, until_ns: int | None) -> dict[str, object]:
-    """Give the plan's counters: `usage` is the cap, `currentValue` the use, in whole credits."""
+    """Give the plan's counters: `usage` is the cap, `currentValue` the use, in whole credits.
+
+    A window ends at a time that is told once something was drawn from it, and not before: so it was recorded.
+    """
     if not account.plan:
         return no_plan()
     shown_ns = now_ns if until_ns is None else until_ns
@@ -102,19 +105,18 @@ def quota(account: Account, now_ns: int, until_ns: int | None) -> dict[str, obje
     limits = []
     for unit, number, length_ms, cap in _WINDOWS:
         start_ms = now_ms - now_ms % length_ms
-        used = sum(nano for at_ns, nano in account.credits if start_ms * 10**6 <= at_ns <= shown_ns) // NANO
-        limits.append(
-            {
-                "type": "CREDIT_LIMIT",
-                "unit": unit,
-                "number": number,
-                "usage": cap,
-                "currentValue": used,
-                "remaining": max(cap - used, 0),
-                "percentage": min(used * 100 // cap, 100),
-                "nextResetTime": start_ms + length_ms,
-            }
-        )
+        drawn = sum(nano for at_ns, nano in account.credits if start_ms * 10**6 <= at_ns <= shown_ns)
+        used = drawn // NANO
+        limit = {
+            "type": "CREDIT_LIMIT",
+            "unit": unit,
+            "number": number,
+            "usage": cap,
+            "currentValue": used,
+            "remaining": max(cap - used, 0),
+            "percentage": min(used * 100 // cap, 100),
+        }
+        limits.append({**limit, "nextResetTime": start_ms + length_ms} if drawn else limit)
     return granted("Operation successful", {"level": "lite", "limits": limits})
 
 

@@ -18,6 +18,7 @@ from service.core.shapes import Prepared, Stated
 from service.core.wallet import Wallet, wallet
 from service.core.words import DoubtCause, ReadingOutcome
 from service.simulator.faults import Error, Fault, Hang
+from service.simulator.rates import NANO
 from tests.rig import BEGUN_NS, KEY, PRICES, PROVIDERS, Rig, ask
 
 Servers = Callable[..., Any]  # of conftest.py
@@ -179,14 +180,20 @@ async def test_a_plans_counters_say_what_its_books_drew(lab: Rig, inquirer: Inqu
     world = lab.simulator.world
     world.clock = world.books._clock = lambda: BEGUN_NS  # no window may begin anew meanwhile
     lab.counter = msgspec.structs.replace(lab.counter, router=Router(PROVIDERS, [owner], PRICES))
+    untouched = (await readings(inquirer, owner))["quota"]
+    assert ({}, {"level": "lite", "credits_5h": "0 of 2000", "credits_week": "0 of 10000"}) == (
+        amounts(untouched),
+        untouched.tells,
+    )
+    world.books.account("glm", owner.key.reveal()).draw_credits(BEGUN_NS, NANO)
     before = await readings(inquirer, owner)
     asked = ask("sim:words=400 " + "long " * 200, model="glm-5.3")
     await lab.end_of(SettlementEntry, asked)
     settled = await lab.end_of(SettlementEntry, asked)  # with input from the cache
     after = await readings(inquirer, owner)
     drawn = sum(entry.credits_nano or 0 for entry in lab.books) // 10**9
-    assert {"credits_5h": drawn, "credits_week": drawn} == amounts(after["quota"])
-    assert {"credits_5h": 0, "credits_week": 0} == amounts(before["quota"])
+    assert {"credits_5h": 1 + drawn, "credits_week": 1 + drawn} == amounts(after["quota"])
+    assert {"credits_5h": 1, "credits_week": 1} == amounts(before["quota"])
     assert drawn > 0
     billed = [entry.usage for entry in lab.books if entry.usage is not None]
     assert {

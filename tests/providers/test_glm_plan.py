@@ -9,6 +9,7 @@ from service.core.books import Figure
 from service.core.shapes import Stated
 from service.core.usage import Usage
 from service.core.words import ReadingOutcome
+from service.providers._glm_plan import POINTS_MAX
 from service.providers.glm import PROVIDER
 
 COUNTERS = PROVIDER.counters
@@ -128,23 +129,13 @@ def model(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
 
 def test_tokens_are_added_up_over_hours_and_models() -> None:
     """They count from midnight in Beijing, and until the next one."""
-    found = counted(model(), model(outputTokensUsage=[], modelCallCount=[2]))
+    found = counted(model(), model(outputTokensUsage=[]))
     assert [("uncached_input_tokens", "8"), ("cached_input_tokens", "20"), ("output_tokens", "7")] == [
         (one.name, one.amount) for one in found.figures
     ]
     assert {("tokens", "1", "2026-11-22T16:00:00.000000Z", "2026-11-23T16:00:00.000000Z")} == {
         (one.unit, one.resolution, one.since, one.resets_at) for one in found.figures
     }
-
-
-def test_requests_are_counted_where_they_are_stated() -> None:
-    """By every model, or not at all."""
-    found = counted(model(modelCallCount=[2, 1]), model(modelCallCount=[4]))
-    assert ("requests", "7", "requests") == (
-        found.figures[-1].name,
-        found.figures[-1].amount,
-        found.figures[-1].unit,
-    )
 
 
 def test_a_day_without_calls_has_zeros() -> None:
@@ -208,6 +199,12 @@ def test_a_window_that_comes_twice_is_not_read() -> None:
     """Which of them is meant nobody knows; and two hundred of them would be kept with every reading."""
     found = quota(*(FIVE_HOURS | {"currentValue": number} for number in range(200)))
     assert (ReadingOutcome.UNREADABLE, ()) == (found.outcome, found.figures)
+
+
+def test_more_points_than_a_day_has_are_not_read() -> None:
+    """A class whose list is too long is not stated, however small its numbers are."""
+    found = [counted(model(outputTokensUsage=[1] * points)).figures for points in (POINTS_MAX, POINTS_MAX + 1)]
+    assert [3, 2] == [len(one) for one in found]
 
 
 def test_tokens_beyond_any_account_are_not_read() -> None:

@@ -48,13 +48,14 @@ class Moving:
 
     def __init__(self) -> None:
         self.at_ns = BEGUN_NS
+        self.set_back_s = 0  # by so much somebody set the machine's clock back
 
     def now_ns(self) -> int:
         """Say the time."""
-        return self.at_ns
+        return self.at_ns - self.set_back_s * NS_PER_S
 
     def monotonic_ns(self) -> int:
-        """Say the same, for durations."""
+        """Say the same, for durations, which no setting back moves."""
         return self.at_ns
 
     def pass_s(self, seconds: float) -> None:

@@ -99,9 +99,9 @@ class Answering:
         raise UnsentError(UnsentReason.NAME_NOT_RESOLVED, "no such host")
 
 
-def at(provider: str, base_url: str, key: str = KEY) -> Wallet:
-    """Make a wallet."""
-    return wallet(PROVIDERS[provider], key, base_url=base_url, name="w")
+def at(provider: str, base_url: str, key: str = KEY, **said: str) -> Wallet:
+    """Make a wallet as variables state it, or with a name and a plan as the operator's file does."""
+    return wallet(PROVIDERS[provider], key, base_url=base_url, **said)
 
 
 KIMI_AI = at("kimi", "https://api.moonshot.ai/v1")
@@ -181,6 +181,13 @@ async def test_an_empty_account() -> None:
     assert [(Severity.MEND, "Top it up at GLM.")] == findings(await seen(GLM_AI, Answering(answers)))
 
 
+async def test_an_account_that_a_package_pays_for() -> None:
+    """No money and tokens left: nothing would be refused."""
+    left = {"rows": [{"status": "EFFECTIVE", "consumeType": "TOKENS", "tokenBalance": 5, "tokensMagnitude": 9}]}
+    answers = {"account-report": REPORT, "tokenAccounts": PACKAGES | left, "quota": QUOTA}
+    assert () == (await seen(GLM_AI, Answering(answers))).findings
+
+
 async def test_no_plan_at_a_plan_s_path() -> None:
     """The provider's own word for it, and the path that is paid by the token; said once."""
     found = await seen(GLM_PLAN, Answering({"/api/": NO_PLAN}))
@@ -197,11 +204,37 @@ async def test_no_plan_at_a_plan_s_path_of_another_host() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", [{"name": "work"}, {"plan": "coding"}])
+async def test_no_plan_of_a_wallet_in_the_file(said: dict[str, str]) -> None:
+    """It looks at no variable: the lines that it has there are named."""
+    one = at("glm", "https://api.z.ai/api/" + ("paas/v4" if "plan" in said else "coding/paas/v4"), **said)
+    (finding,) = (await seen(one, Answering({"/api/": NO_PLAN}))).findings
+    assert (
+        'Set base_url = "https://api.z.ai/api/paas/v4" and plan = "none" of [[wallet]]'
+        f" {one.name} in exai.toml to pay by the token."
+    ) == finding.remedy
+
+
+@pytest.mark.parametrize("limits", [QUOTA, PERCENT])
+async def test_a_plan_that_nothing_was_drawn_from(limits: dict[str, Any]) -> None:
+    """It can be read, and begins with its first use."""
+    fresh = json.loads(json.dumps(limits))
+    fresh["data"]["limits"][0] |= {"currentValue": 0, "percentage": 0, "nextResetTime": None}
+    found = await seen(GLM_PLAN, Answering({"quota": fresh, "usage-detail": NO_PLAN}))
+    said = [finding.what for finding in found.findings]
+    assert ("valid", True) == (found.key, any("Nothing was drawn from the plan's window" in one for one in said))
+    assert not any("No counter" in one for one in said)
+    assert (limits is PERCENT) is any("percent only" in one for one in said)
+
+
 async def test_a_plan_in_order() -> None:
     """Its default model is one that the plan rates."""
     found = await seen(GLM_PLAN, Answering({"quota": QUOTA, "usage-detail": NO_PLAN}))
     assert ("valid", "glm-5.2", "paid by the plan coding") == (found.key, found.default_model, found.default_price)
-    assert not [finding for finding in found.findings if finding.severity is not Severity.NOTE]
+    (finding,) = found.findings
+    assert Severity.NOTE is finding.severity
+    assert finding.what.startswith("credit_usage not offered (HTTP 200)")
+    assert finding.what.endswith("; another counter can be read.")
 
 
 async def test_a_plan_that_rates_nothing() -> None:
@@ -278,9 +311,17 @@ async def test_a_plan_in_percent() -> None:
     assert any(finding.severity is Severity.WARNING and "percent" in finding.what for finding in found.findings)
 
 
-@pytest.mark.parametrize(("date", "skew_s"), [("Sun, 22 Nov 2026 16:19:00 GMT", 120), ("yesterday", None)])
+@pytest.mark.parametrize(
+    ("date", "skew_s"),
+    [
+        ("Sun, 22 Nov 2026 16:19:00 GMT", 120),
+        ("Mon, 23 Nov 2026 00:19:00 +0800", 120),
+        ("yesterday", None),
+        ("Mon, 22 Nov 99999999999999999999 16:21:00 GMT", None),
+    ],
+)
 async def test_the_clock(date: str, skew_s: int | None) -> None:
-    """More than a minute from the provider's is a finding; a date that is none is none."""
+    """More than a minute from the provider's, in whatever zone, is a finding; a date that is none is none."""
     found = await seen(KIMI_AI, Answering({"/balance": BALANCE, "/users/me": ACCOUNT}, date=date))
     assert skew_s == found.skew_s
     assert [Severity.MEND] * (skew_s is not None) == [finding.severity for finding in found.findings]
@@ -291,6 +332,16 @@ async def test_nobody_answers() -> None:
     found = await seen(KIMI_AI, Answering({}))
     assert "unknown" == found.key
     assert {(Severity.MEND, "Check the network and KIMI_BASE_URL.")} == set(findings(found))
+
+
+async def test_a_default_model_that_is_free() -> None:
+    """Its calls prove nothing, so another is to be named."""
+    nothing = dict.fromkeys(("uncached_input", "cached_input", "output"), "0")
+    rows = [msgspec.structs.replace(row, **nothing) for row in PRICES.rows if row.model == "kimi-k2.6"]
+    found = await seen(KIMI_AI, Answering({"/balance": BALANCE, "/users/me": ACCOUNT}), PriceTable(tuple(rows)))
+    (finding,) = found.findings
+    assert ("free", Severity.WARNING) == (found.default_price, finding.severity)
+    assert "kimi-k2.6, is free here" in finding.what
 
 
 async def test_a_model_without_a_price() -> None:

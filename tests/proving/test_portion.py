@@ -4,7 +4,7 @@ import pytest
 
 from service.core.bounds import input_tokens_max
 from service.core.usage import Usage
-from service.proving.portion import OUTPUT_TOKENS, WORDS_MAX, portion, target, tolerance
+from service.proving.portion import OUTPUT_TOKENS, WORDS_MAX, portion, target
 
 FRESH = "f" * 32
 STEP = 10_000_000  # 0.00001 of a unit
@@ -17,12 +17,6 @@ def shown(usage: Usage) -> int:
 
 def unknown(usage: Usage) -> None:
     """Know nothing."""
-
-
-def test_tolerance() -> None:
-    """Two steps of the counter, and half a one for each call, rounded up."""
-    assert [2 * STEP, 2 * STEP + STEP // 2, 3 * STEP] == [tolerance(STEP, calls) for calls in (0, 1, 2)]
-    assert 3 == tolerance(1, 1)
 
 
 def test_target() -> None:

@@ -10,11 +10,12 @@ import pytest
 from service.core.books import ReadingEntry, VerdictEntry
 from service.core.words import ReadingCause, ReadingOutcome
 from service.proving.proving import settling_of
-from service.simulator.faults import Error, Hang, Undercharge
+from service.simulator.faults import BillingLag, Error, Hang, Undercharge
+from tests.proving.conftest import LONG
 from tests.rig import PROVIDERS, WAIT_S
 
 if TYPE_CHECKING:
-    from tests.proving.conftest import Lab, Laboratory
+    from tests.proving.conftest import Lab, Laboratory, Played
 
 
 def causes(lab: "Lab", counter: str = "balance") -> list[str]:
@@ -102,6 +103,66 @@ async def test_a_restart_goes_on_where_the_log_ends(open_lab: "Laboratory") -> N
         await lab.proving.recall(lab.wallet)
         seen = lab.proving.activity.seen(lab.wallet.name)
         assert (lab.clock.now_ns(), 0) == (seen.at_ns, seen.open)
+
+
+async def test_a_restart_before_a_call_has_settled(open_lab: "Laboratory", played: "Played") -> None:
+    """What the log holds of the last call is enough to read once it has settled, not at the next idle hour."""
+    async with open_lab(played=played) as lab:
+        await lab.turn()
+        call = await lab.call()
+    async with open_lab(played=played) as lab:
+        await lab.proving.recall(lab.wallet)
+        assert 3 == await lab.turn()
+        await lab.turn(3)
+        assert "P1" == lab.code(call)
+
+
+async def test_a_clock_that_is_set_back_keeps_the_schedule(open_lab: "Laboratory") -> None:
+    """Times to come, of readings and of calls, count as now: nobody waits until the clock is there again."""
+    async with open_lab() as lab:
+        await lab.turn()
+        await lab.call()
+        lab.clock.set_back_s = 86_400
+        assert 3 == await lab.turn()
+
+
+async def test_somebody_else_asks_just_before_a_call_has_settled(
+    open_lab: "Laboratory", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A counter that may not be asked so soon is asked when it may, and the loop does not spin until then."""
+    monkeypatch.setattr("service.proving.readings.AGAIN_SIMULATED_S_MIN", 5.0)  # as of a provider's own
+    async with open_lab() as lab:
+        await lab.turn()
+        lab.clock.pass_s(5)
+        call = await lab.call()
+        await lab.read(cause=ReadingCause.DEMAND)
+        assert 2 == await lab.turn(3)
+        assert 3600 == await lab.turn(2)
+        assert (["start", "demand", "activity"], "P1") == (causes(lab), lab.code(call))
+
+
+async def test_a_plan_that_nothing_was_drawn_from_yet(
+    open_lab: "Laboratory", caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is read as any other; what comes after its first calls is proven, and the sentences are true."""
+    caplog.set_level(logging.INFO, logger="service.proving.proving")
+    async with open_lab(keys=[("plan", "glm", "sim-plan-1")]) as lab:
+        assert 3600 == await lab.turn()
+        (line,) = [one for one in caplog.records if one.name == "service.proving.proving"]
+        assert (logging.INFO, True) == (line.levelno, "credits_5h 0 of 2000" in line.getMessage())
+        lab.fault(BillingLag(seconds=86_400))
+        await lab.call(model="glm-5.3")
+        await lab.turn(3)
+        lab.fault()
+        first = await lab.call(model="glm-5.3")
+        await lab.turn(3)
+        assert ["U4"] == lab.verdicts
+        (said,) = lab.entries(VerdictEntry)
+        assert "nothing was drawn from the plan's window yet" in said.sentence
+        calls = [await lab.call(model="glm-5.3", text=LONG * 10) for _ in range(3)]
+        await lab.turn(3)
+        assert ({"P2"}, "U1") == ({lab.code(call) for call in calls}, lab.code(first))
+        assert ["start", *["activity"] * 3] == causes(lab, "quota")
 
 
 async def test_the_start_says_what_a_wallet_is(open_lab: "Laboratory", caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from service.calling.connection import LostError
@@ -125,6 +126,24 @@ async def test_a_balance_is_written_down_exactly(bench: Bench) -> None:
     assert not any(secret in text for secret in ("org-123", "secret", KEY))
 
 
+async def test_what_a_relay_echoes_is_masked(bench: Bench) -> None:
+    """Neither key nor organisation is kept where it comes back as a tier, a date, an id, or in a sentence."""
+    organisation, key = "acme-and-sons", "canary-of-no-known-form"
+    bench.wallet = wallet(PROVIDERS["kimi"], key, base_url="https://api.moonshot.ai/v1", name="main")
+    said = {"organization": {"id": organisation, "max_concurrency": key}, "user_group_id": f"of-{organisation}"}
+    bench.answers.say("/users/me", {"code": 0, "data": said, "status": True})
+    answer = bench.answers.said["/users/me"]
+    assert isinstance(answer, Heard)
+    ids = {"date": f"at {key}", "msh-request-id": key, "x-msh-trace-id": organisation}
+    bench.answers.said["/users/me"] = msgspec.structs.replace(answer, headers=ids)
+    account = (await bench.read())["account"]
+    assert {"max_concurrency": "[redacted]", "tier": "of-[redacted]"} == account.tells
+    assert {"msh-request-id": "[redacted]", "x-msh-trace-id": "[redacted]"} == account.provider_ids
+    assert "at [redacted]" == account.date
+    text = encode(account).decode()
+    assert not any(secret in text for secret in (organisation, key))
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -181,6 +200,19 @@ async def test_what_only_tells_limits_is_asked_once_a_day(bench: Bench) -> None:
     assert ["/users/me/balance", "/users/me"] == await bench.later(86_400)
 
 
+async def test_a_plan_that_nothing_was_drawn_from_is_asked_each_time(bench: Bench) -> None:
+    """Its quota makes no figure then, and does as soon as something is drawn: it is no counter of limits."""
+    bench.wallet = wallet(PROVIDERS["glm"], KEY, base_url="https://api.z.ai/api/coding/paas/v4", name="plan")
+    path = "/api/monitor/usage/quota/limit"
+    untouched = {"type": "CREDIT_LIMIT", "unit": 3, "number": 5, "usage": 2000, "currentValue": 0}
+    questions = PROVIDERS["glm"].counters.inquiries(plan="coding", at_ns=bench.clock.now_ns())
+    for one in questions:
+        bench.answers.say(one.prepared.path, {"code": 200, "success": True, "data": {"limits": [untouched]}})
+    quota = (await bench.read(ReadingCause.START))["quota"]
+    assert (ReadingOutcome.READ, ()) == (quota.outcome, quota.figures)
+    assert path in await bench.later(300)
+
+
 @pytest.mark.parametrize(("status", "pause_s"), [(404, NOT_OFFERED_AGAIN_S), (401, REFUSED_AGAIN_S)])
 async def test_who_says_no_is_left_alone(bench: Bench, status: int, pause_s: int) -> None:
     """A counter that is not offered or refused is asked again seldom, and on demand."""
@@ -191,6 +223,21 @@ async def test_who_says_no_is_left_alone(bench: Bench, status: int, pause_s: int
     assert "/users/me/balance" in await bench.later(300, ReadingCause.DEMAND)
     assert "/users/me/balance" not in await bench.later(pause_s - 1)
     assert "/users/me/balance" in await bench.later(1)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, "rate_limit_reached_error"), (500, "server_error")])
+async def test_what_passes_is_asked_again_in_its_turn(bench: Bench, status: int, kind: str) -> None:
+    """A moment's crowd or fault is an answer like none: the next turn asks again."""
+    bench.answers.say("/users/me/balance", {"error": {"message": "try again", "type": kind}}, status)
+    assert ReadingOutcome.REFUSED is (await bench.read(ReadingCause.START))["balance"].outcome
+    assert ["/users/me/balance"] == await bench.later(300)
+
+
+async def test_a_clock_that_was_put_back_leaves_no_counter_alone(bench: Bench) -> None:
+    """A reading of a time to come says nothing of how long ago it was."""
+    await bench.read(ReadingCause.START)
+    bench.clock.set_back_s = 3600
+    assert ["/users/me/balance", "/users/me"] == await bench.later(300)
 
 
 async def test_a_start_asks_all(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from service.core.books import VerdictEntry
 from service.core.entries import ResolutionEntry
 from service.core.words import ReadingCause
 from service.errors import LedgerClosedError
-from service.proving import scales
+from service.proving import holdings
 from service.simulator.faults import (
     BillingLag,
     CutStream,
@@ -230,6 +230,7 @@ async def test_an_attempt_in_doubt_that_was_billed(open_lab: "Laboratory") -> No
 async def test_a_plan_is_judged_by_its_credits(open_lab: "Laboratory") -> None:
     """A plan's calls are proven by its own counter, and no money is spoken of."""
     async with open_lab(keys=[("plan", "glm", "sim-plan-lab")]) as lab:
+        lab.move("credits", "1")
         await lab.read(cause=ReadingCause.START)
         calls = [await lab.call(model="glm-5.2", text=LONG * 10) for _ in range(3)]
         found = await lab.later(3)
@@ -287,7 +288,7 @@ async def test_one_provider_id_on_two_attempts(lab: "Lab") -> None:
 
 async def test_what_is_left_out_explains_nothing(lab: "Lab", monkeypatch: pytest.MonkeyPatch) -> None:
     """With more attempts than can be weighed no window begins before one that is left out: nobody is blamed."""
-    monkeypatch.setattr(scales, "ATTEMPTS_MAX", 2)
+    monkeypatch.setattr(holdings, "ATTEMPTS_MAX", 2)
     for _ in range(5):
         await lab.call()
     await lab.later(3)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -13,13 +13,15 @@ from service.core.books import VerdictEntry, VerificationEntry
 from service.core.shapes import Prepared
 from service.core.wallet import Wallet
 from service.core.words import DoubtCause, VerificationOutcome
+from service.proving import signatures
+from service.proving.findings import forged
 from service.proving.readings import Inquires
 from service.proving.signatures import AGAIN_S, Verifier
 from service.simulator.faults import ClockSkew, NoHeaders, ReplayedSignature
 from tests.rig import PROVIDERS, WAIT_S
 
 if TYPE_CHECKING:
-    from tests.proving.conftest import Lab
+    from tests.proving.conftest import Lab, Laboratory
 
 
 class Says:
@@ -109,6 +111,72 @@ async def test_three_tries_with_growing_pauses(lab: "Lab", answer: Heard | Excep
     assert [VerificationOutcome.UNAVAILABLE] * 3 == [each.outcome for each in lab.entries(VerificationEntry)]
     assert {status} == {each.status for each in lab.entries(VerificationEntry)}
     assert "U1" == lab.code(call)
+
+
+async def test_those_that_cannot_be_asked_keep_nobody_waiting(lab: "Lab", monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many stay without an answer, the next is asked; whole pages of them are read once in a start."""
+    monkeypatch.setattr(signatures, "JOBS_MAX", 2)
+    calls = [await lab.call(text="hi") for _ in range(6)]
+    for call in calls[:5]:
+        await lab.ledger.append(forged(lab.wallet, call.attempts[0].intent.attempt_id))
+    one, pages = verifier(lab), []
+    unverified = lab.reading.unverified
+
+    def counting(wallet: str, **how: Any) -> list[tuple[str, str, int]]:  # noqa: ANN401 - as it takes it
+        pages.append(how["after"])
+        return unverified(wallet, **how)
+
+    monkeypatch.setattr(lab.reading, "unverified", counting)
+    while await one.verify():
+        pass
+    assert ["valid"] == outcomes(lab)
+    assert calls[5].tool_call_id == lab.entries(VerificationEntry)[0].tool_call_id
+    pages.clear()
+    assert (0, 1) == (await one.verify(), len(pages))
+
+
+async def test_tries_are_remembered_beyond_one_page(lab: "Lab", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody answers, each is asked three times, as far apart as one alone, twice a second at most."""
+    monkeypatch.setattr(signatures, "JOBS_MAX", 2)
+    for _ in range(3):
+        await lab.call(text="hi")
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    says = Says(heard(500, {"error": {"message": "later", "type": "server_error"}}))
+    one = Verifier(says, lab.ledger, lab.reading, lab.clock, lab.wallets, PROVIDERS, pause=pause)
+    for pause_s in (1, *AGAIN_S):
+        lab.clock.pass_s(pause_s - 1)
+        assert pause_s == 1 or await one.verify() == 0
+        lab.clock.pass_s(1)
+        assert [2, 1, 0] == [await one.verify() for _ in range(3)]
+    lab.clock.pass_s(86_400 / 2)
+    assert (0, 9) == (await one.verify(), len(says.asked))
+    assert [0.5] * 9 == paused
+
+
+@pytest.mark.parametrize("changed", [{"base_url": "http://127.0.0.1:9/v1"}, {"simulated": False}, {"name": "new"}])
+async def test_a_signature_of_another_wallet_is_left_alone(lab: "Lab", changed: dict[str, Any]) -> None:
+    """Another wallet bore this name, or bears another one now: no key of its own goes out with the question."""
+    await lab.call(text="hi")
+    says, other = Says(heard(200, {"valid": False})), msgspec.structs.replace(lab.wallet, **changed)
+    one = Verifier(says, lab.ledger, lab.reading, lab.clock, [other], PROVIDERS, pause=asyncio.sleep)
+    await one.verify()
+    assert ([], []) == (says.asked, outcomes(lab))
+
+
+async def test_a_key_that_comes_back_is_masked(open_lab: "Laboratory") -> None:
+    """What a relay says of a question is redacted before it is written, and so are its ids."""
+    key = "sim-lab.no-known-form"
+    async with open_lab(keys=[("kimi", "kimi", key)]) as lab:
+        await lab.call(text="hi")
+        answer = heard(500, {"error": {"message": f"what is {key}?", "type": "server_error"}})
+        says = Says(msgspec.structs.replace(answer, headers={"msh-request-id": key}))
+        await verifier(lab, says).verify()
+        (found,) = lab.entries(VerificationEntry)
+        assert ("what is [redacted]?", {"msh-request-id": "[redacted]"}) == (found.message, found.provider_ids)
 
 
 async def test_a_signature_of_another_time(lab: "Lab") -> None:

@@ -10,7 +10,8 @@ from service.core.money import pico
 from service.core.record import Attempt
 from service.core.times import utc_ns
 from service.core.words import CostStatus, ResolutionSource
-from service.proving.pieces import Measure
+from service.ledger.rows import attempt_row
+from service.proving.pieces import Measure, pieces
 from service.proving.sums import came_to
 from tests.rig import PRICES, PROVIDERS
 
@@ -28,10 +29,11 @@ def attempt(made: "Made", *then: OfCall, **intent: Any) -> Attempt:  # noqa: ANN
     return made.call(made.intent(**intent), *then).attempts[0]
 
 
-def at_time(settled: Attempt, at: str) -> Attempt:
-    """Give it as if its settlement had been written down at another time."""
+def at_times(settled: Attempt, began_at: str, ended_at: str) -> Attempt:
+    """Give it as if its intent and its settlement had been written down at other times."""
     assert settled.end is not None
-    return msgspec.structs.replace(settled, end=msgspec.structs.replace(settled.end, at=at))
+    intent = msgspec.structs.replace(settled.intent, at=began_at)
+    return msgspec.structs.replace(settled, intent=intent, end=msgspec.structs.replace(settled.end, at=ended_at))
 
 
 def came(*attempts: Attempt, by: Measure = MONEY) -> tuple[int | None, int | None]:
@@ -73,17 +75,32 @@ def test_what_readings_resolved_is_known(made: "Made", amount: str, known: int) 
     assert (None, pico("1.5")) == came(attempt(made, made.doubt(), made.written_off()))
 
 
-def test_a_plan_counts_credits_at_the_settlements_time(made: "Made") -> None:
-    """No settlement holds them; at peak hours the same tokens count twice."""
+@pytest.mark.parametrize(
+    ("began_at", "ended_at", "least", "most"),
+    [(OFF_PEAK, OFF_PEAK, 1, 1), (PEAK, PEAK, 2, 2), (OFF_PEAK, PEAK, 1, 2), (PEAK, OFF_PEAK, 1, 2)],
+)
+def test_a_plan_counts_credits_by_the_hour(
+    made: "Made", began_at: str, ended_at: str, least: int, most: int
+) -> None:
+    """No settlement holds them. Across the peak's edge nobody knows which hour counts: at most the dearer one."""
     cost = made.cost(status=CostStatus.PLAN, currency=None, amount=None)
-    settled = attempt(made, made.settlement(cost=cost), model="glm-5.3", provider="glm", plan="coding")
-    peak, other = (at_time(settled, at) for at in (PEAK, OFF_PEAK))
+    settled = made.settlement(cost=cost)
+    one = attempt(made, settled, model="glm-5.3", provider="glm", plan="coding")
+    across = at_times(one, began_at, ended_at)
     drawn = PLAN.provider.counters.drawn_pico(
         plan="coding", model="glm-5.3", usage=made.usage(), at_ns=utc_ns(OFF_PEAK)
     )
     assert drawn
-    assert (drawn, drawn) == came(other, by=PLAN)
-    assert (2 * drawn, 2 * drawn) == came(peak, by=PLAN)
+    known = least * drawn if least == most else None
+    assert (known, most * drawn) == came(across, by=PLAN)
+    row = attempt_row(across)
+    (piece,) = pieces([row], {}, {row.wallet: PLAN})
+    assert (least * drawn, most * drawn) == (piece.least, piece.most)
+
+
+def test_what_a_plan_does_not_rate_is_unknown(made: "Made") -> None:
+    """Not even a bound is known."""
+    cost = made.cost(status=CostStatus.PLAN, currency=None, amount=None)
     assert (None, None) == came(attempt(made, made.settlement(cost=cost), model="unrated"), by=PLAN)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 Talk = Any  # of conftest.py: test folders are no packages, so its classes cannot be imported
+Clock = Any
 
 
 async def test_the_books_have_the_promised_fields(talk: Talk) -> None:
@@ -75,6 +76,19 @@ async def test_a_package_pays_before_cash(talk: Talk) -> None:
     assert (after["packages"], after["package_tokens"]) == ([60, 60], 120 - tokens)
     assert [60 - min(tokens, 60), 60 - max(tokens - 60, 0)] == [row["tokenBalance"] for row in rows]
     assert {("EFFECTIVE", 60)} == {(row["status"], row["tokensMagnitude"]) for row in rows}
+
+
+async def test_packages_are_listed_as_late_as_money_is_told(talk: Talk, clock: Clock) -> None:
+    """One that was given a moment ago is not among them while the books lag, used up or not."""
+    await talk.glm()
+    (wallet,) = (await talk.books())["wallets"]
+    await talk.ask("POST", "/_sim/move", {"wallet": wallet["wallet"], "kind": "package", "tokens": 60}, key=None)
+    await talk.fault("billing_lag", seconds=60)
+    listed = [(await talk.get("/api/biz/tokenAccounts/list/my")).json["rows"]]
+    clock.advance(61)
+    listed.append((await talk.get("/api/biz/tokenAccounts/list/my")).json["rows"])
+
+    assert [[], [60]] == [[row["tokenBalance"] for row in rows] for rows in listed]
 
 
 async def test_a_package_that_is_too_small_pays_nothing(talk: Talk) -> None:

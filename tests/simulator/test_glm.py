@@ -134,6 +134,7 @@ async def test_monitor_routes_refuse_with_a_200(talk: Talk) -> None:
 
 async def test_the_plan_draws_credits_instead_of_money(talk: Talk) -> None:
     """The quota counter moves; the money does not; other models are not in the plan."""
+    fresh = (await talk.get(QUOTA, key="sim-plan")).json["data"]["limits"]
     await talk.glm("sim:words=9000", path=PLAN, key="sim-plan")
     entry = await talk.last()
     limits = (await talk.get(QUOTA, key="sim-plan")).json["data"]["limits"]
@@ -142,6 +143,8 @@ async def test_the_plan_draws_credits_instead_of_money(talk: Talk) -> None:
     assert entry["billed"]["amount"] == "0"
     assert int(float(entry["credits"])) == limits[0]["currentValue"] == limits[1]["currentValue"] > 0
     assert tuple(limits[0][key] for key in ("type", "unit", "number", "usage")) == ("CREDIT_LIMIT", 3, 5, 2000)
+    assert [(0, False), (0, False)] == [(one["currentValue"], "nextResetTime" in one) for one in fresh]
+    assert all("nextResetTime" in one for one in limits)
     assert outside.json["error"]["code"] == "1311"
 
 

@@ -70,6 +70,19 @@ async def test_counts_lag_as_the_money_does(talk: Talk, clock: Clock) -> None:
     assert all(number > 0 for number in said[1])
 
 
+async def test_a_span_holds_what_was_billed_in_it(talk: Talk, clock: Clock) -> None:
+    """What came after its end is in none of its points, also where that is in its last hour."""
+    clock.advance(60)
+    await talk.glm(path=PLAN, key=KEY)
+    counted = []
+    for end in ("15:59:59", "16:00:00", "16:59:59"):
+        span = f"startTime=2026-11-20%2000:00:00&endTime=2026-11-20%20{end}"
+        data = (await talk.get(f"{USAGE}?{span}", key=KEY)).json["data"]
+        counted.append((len(data["x_time"]), sum(data["modelCallCount"])))
+
+    assert counted == [(16, 0), (17, 0), (17, 1)]
+
+
 @pytest.mark.parametrize(
     "query",
     [
