@@ -1,24 +1,30 @@
 """What speaks against the record: calls and attempts that were judged MISMATCH apart from any window."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from service.core.books import VerdictEntry
 from service.core.entries import AnswerEntry
 from service.core.record import Step, ToolCall
-from service.core.times import NS_PER_S, utc_text
-from service.core.verdict import PHANTOM, own_code, verdict, word_of
+from service.core.times import NS_PER_S, utc_ns, utc_text
+from service.core.verdict import CODES, PHANTOM, own_code, verdict, word_of
 from service.core.words import VerdictWord
 from service.ledger.choosing import CallFilter
 from service.ledger.reading import Reading
 
 TOLD_S = 24 * 60 * 60
-_CALLS_READ = 200  # of an earlier start, the newest
+_CALL_S_MAX = 2 * 60 * 60  # a call is found by when it was opened, and told by when it was answered: a proof waits
+_PAGE = 500
+_OF_WINDOWS = frozenset({"M2", "M7", "M9"})
+_OWN = tuple(sorted(code for code in CODES - _OF_WINDOWS if word_of(code) is VerdictWord.MISMATCH))
 
 Whose = tuple[str | None, bool]
 """A wallet's name, None for a call that asked no provider, and whether a simulator stands in."""
+
+
+_NOBODYS: tuple[Whose, str] = ((None, False), PHANTOM)
 
 
 class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,27 +81,34 @@ class Against:
 
 
 def _earlier(reading: Reading, since: str) -> Iterator[tuple[Whose, Contradiction]]:
-    only = CallFilter(since=since, verdict=(VerdictWord.MISMATCH.value,))
-    for line in reading.calls(only, limit=_CALLS_READ):
-        with reading.snapshot():
-            call = reading.call(line.call.tool_call_id)
-            judged = reading.judged((line.call.tool_call_id,))
-        if call is None or call.answer is None:
-            continue
-        yield from _of_call(call, call.answer.at)
-        for one in judged.values():
-            if one.own is not None and one.own.word is VerdictWord.MISMATCH:
-                yield _of_entry(one.own)
+    """Find again what was written down since a time: verdicts on attempts, however old those are, and calls."""
+    before: int | None = None
+    while page := reading.verdicts_on_attempts(codes=_OWN, before=before):
+        yield from map(_of_entry, page)
+        before = page[-1].index
+        if page[-1].at < since:
+            break
+    only = CallFilter(since=utc_text(utc_ns(since) - _CALL_S_MAX * NS_PER_S), verdict=_OWN)
+    before = None
+    while lines := reading.calls(only, before=before, limit=_PAGE):
+        for line in lines:
+            if line.call.closed_at is not None:
+                coded = [((row.wallet, row.simulated), row.code) for row in line.attempts]
+                yield from _coded(line.call.tool_call_id, line.call.closed_at, coded or [_NOBODYS])
+        before = lines[-1].call.opened_index
 
 
 def _of_call(call: ToolCall, at: str) -> Iterator[tuple[Whose, Contradiction]]:
-    if not call.attempts and verdict(call, as_of=at).code == PHANTOM:
-        yield (None, False), Contradiction(at=at, code=PHANTOM, of=call.tool_call_id, attempts=0)
-    for attempt in call.attempts:
-        code = own_code(attempt)
+    coded = [((one.intent.wallet, one.simulated), own_code(one)) for one in call.attempts]
+    is_phantom = not coded and verdict(call, as_of=at).code == PHANTOM
+    return _coded(call.tool_call_id, at, [_NOBODYS] if is_phantom else coded)
+
+
+def _coded(call_id: str, at: str, coded: Iterable[tuple[Whose, str]]) -> Iterator[tuple[Whose, Contradiction]]:
+    """Give what contradicts, of codes by their own record alone of whoever was asked in a call."""
+    for whose, code in coded:
         if word_of(code) is VerdictWord.MISMATCH:
-            found = Contradiction(at=at, code=code, of=call.tool_call_id, attempts=1)
-            yield (attempt.intent.wallet, attempt.simulated), found
+            yield whose, Contradiction(at=at, code=code, of=call_id, attempts=0 if code == PHANTOM else 1)
 
 
 def _of_entry(entry: VerdictEntry) -> tuple[Whose, Contradiction]:

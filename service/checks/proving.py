@@ -3,25 +3,31 @@
 What was committed is looked at; no counter is asked for the sake of a check.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from service.checks.against import TOLD_S, Against, Contradiction
 from service.core.books import ReadingEntry, VerdictEntry
-from service.core.movement import tells
+from service.core.movement import speaks
 from service.core.shapes import Provider
-from service.core.times import NS_PER_S, utc_ns
+from service.core.times import NS_PER_S, utc_ns, utc_text
 from service.core.wallet import Wallet
 from service.core.words import ReadingOutcome, VerdictWord
 from service.ledger.reading import Reading
+from service.proving.memory import is_of
 from service.proving.remedies import of_reading
 from service.web.health import Check, Detail, State
 
 STALE_INTERVALS = 3
+LOOKED_BACK_DAYS = 30
+"""How far a counter's last reading and a wallet's newest window are looked for, so that a look stays quick."""
+_DAY_NS = 24 * 3600 * NS_PER_S
+_AT_ONCE = 20
 _UNREAD = "U4"  # its sentence may hold the provider's own words, which no check repeats
 _OFF = "Readings are switched off (EXAI_READINGS), so no call can be proven."
 _NEVER = "No counter has been read yet, so nothing can be proven."
+_NOT_LATELY = f"No counter was read in the last {LOOKED_BACK_DAYS} days, so nothing can be proven."
 _NO_COUNTER = "The provider offers no counter that this key may read, so no call can be proven here."
 _OPEN_IT = "See the console's page Reconcile; `exai ledger match` compares with a statement"
 
@@ -41,12 +47,12 @@ class Cadence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger holds of one wallet's counters and windows.
+    """What the ledger holds of one wallet's counters and windows: of this key, real or simulated as it is.
 
     Attributes:
-        newest: the newest reading of each counter, read or not.
-        read: the newest that was read and holds what consumption moves; None if there is none.
-        verdict: the newest on a window.
+        newest: the newest reading of each counter, read or not; none of a counter that another key read since.
+        read: the newest that says what was spent or is left; None if there is none of the last LOOKED_BACK_DAYS.
+        verdict: the newest of these days on a window.
         mismatch: the newest MISMATCH on a window, if it is not older than a day.
         against: the newest on a single call or on attempts, likewise.
     """
@@ -67,7 +73,7 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_offered(self) -> bool:
         """Whether any counter that is asked can be read, as far as the provider said."""
-        return any(tells(one) or one.outcome in _MAY_BE_READ for one in self.newest)
+        return any(speaks(one) or one.outcome in _MAY_BE_READ for one in self.newest)
 
 
 _MAY_BE_READ = frozenset({ReadingOutcome.REFUSED, ReadingOutcome.UNREACHABLE, ReadingOutcome.UNREADABLE})
@@ -124,17 +130,43 @@ def last_read(reading: Reading, wallet: str) -> Iterable[ReadingEntry]:
 
 
 def _known(reading: Reading, one: Wallet, now_ns: int) -> _Known:
+    since = utc_text(now_ns - LOOKED_BACK_DAYS * _DAY_NS)
+    told_since = utc_text(now_ns - TOLD_S * NS_PER_S)
     with reading.snapshot():
         newest = reading.latest_readings(one.name)
-        read = [entry for entry in last_read(reading, one.name) if tells(entry)]
-        verdict = reading.verdicts(wallet=one.name, limit=1)
-        mismatch = reading.verdicts(wallet=one.name, words=(VerdictWord.MISMATCH,), limit=1)
+        read = [found for entry in newest for found in _last_of(reading, one, entry, since) if speaks(found)]
+        verdict = reading.verdicts(wallet=one.name, simulated=one.simulated, since=since, limit=1)
+        mismatch = reading.verdicts(
+            wallet=one.name, simulated=one.simulated, since=told_since, words=(VerdictWord.MISMATCH,), limit=1
+        )
     return _Known(
-        newest=newest,
+        newest=tuple(entry for entry in newest if is_of(entry, one)),
         read=max(read, key=lambda entry: entry.index, default=None),
         verdict=verdict[0] if verdict else None,
-        mismatch=mismatch[0] if mismatch and _age_s(mismatch[0].at, now_ns) <= TOLD_S else None,
+        mismatch=mismatch[0] if mismatch else None,
     )
+
+
+def _last_of(reading: Reading, one: Wallet, newest: ReadingEntry, since: str) -> Iterator[ReadingEntry]:
+    """Give the newest reading of a counter that was read by this wallet's key since a time, if there is one."""
+    if newest.outcome is ReadingOutcome.READ and is_of(newest, one):
+        yield newest
+        return
+    before: int | None = None
+    while page := reading.readings(
+        one.name,
+        counter=newest.counter,
+        read_only=True,
+        newest=True,
+        since=since,
+        before=before,
+        limit=_AT_ONCE,
+    ):
+        for found in page:
+            if is_of(found, one):
+                yield found
+                return
+        before = page[-1].index
 
 
 def _proof(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_ns: int) -> Check:
@@ -165,7 +197,8 @@ def _read(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_n
     why = "" if failed is None else f" {_failure(failed)} {of_reading(one, provider, said.newest)}"
     if said.read is None:
         refused = failed is not None and failed.outcome in _MAY_BE_READ
-        return (State.DEGRADED if refused else State.UNKNOWN), f"{_NEVER}{why if refused else ''}"
+        none = _NOT_LATELY if said.newest else _NEVER
+        return (State.DEGRADED if refused else State.UNKNOWN), f"{none}{why if refused else ''}"
     age_s = _age_s(said.read.at, now_ns)
     last = f"The counter {said.read.counter} was read {age_s} s ago."
     is_failing = failed is not None and failed.index > said.read.index and failed.counter == said.read.counter

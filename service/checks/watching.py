@@ -2,8 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,7 +9,7 @@ import msgspec
 from service.checks.against import Against
 from service.core.entries import AcceptedEntry, DoubtEntry, End, RefusalEntry, SettlementEntry, UnsentEntry
 from service.core.record import Step
-from service.core.times import NS_PER_S, utc_ns
+from service.core.times import NS_PER_S, dated_ns, utc_ns
 from service.core.words import DoubtCause, RefusalReason, UnsentReason
 from service.errors import StoreBrokenError
 from service.ledger.reading import Reading
@@ -173,10 +171,8 @@ def _is_ours(end: End) -> bool:
 
 def _skew(accepted: AcceptedEntry) -> Skew | None:
     """Compare an answer's `Date`, of whole seconds, with the time at which its headers were written down."""
-    try:
-        stated = parsedate_to_datetime(accepted.headers["date"])
-        stated = stated.replace(tzinfo=stated.tzinfo or UTC)
-        ahead_s = utc_ns(accepted.at) // NS_PER_S - int(stated.timestamp())
-    except (KeyError, ValueError, OverflowError):
+    stated_ns = dated_ns(accepted.headers.get("date"))
+    if stated_ns is None:
         return None
+    ahead_s = (utc_ns(accepted.at) - stated_ns) // NS_PER_S
     return Skew(ahead_s=ahead_s, at=accepted.at, epoch=accepted.epoch)

@@ -47,6 +47,7 @@ class WhichReadings(TypedDict, total=False):
 
     Attributes:
         after, before: only those whose index is greater, is less.
+        since: UTC text; only those that were written then or later. Older ones are not even walked over.
         counter: only of this one.
         read_only: only those that were read.
         newest: list the newest first, and not the oldest.
@@ -55,6 +56,7 @@ class WhichReadings(TypedDict, total=False):
 
     after: int
     before: int | None
+    since: str | None
     counter: str | None
     read_only: bool
     newest: bool
@@ -67,24 +69,32 @@ class WhichVerdicts(TypedDict, total=False):
     Attributes:
         wallet: only of this one.
         before: only those whose index is less.
+        since: UTC text; only those that were written then or later. Older ones are not even walked over.
         words: only these; none means all.
+        simulated: only those of a simulator, or only others; None means both.
         limit: at most this many, and never more than PAGE_ROWS_MAX; 50 if not given.
     """
 
     wallet: str | None
     before: int | None
+    since: str | None
     words: Collection[str]
+    simulated: bool | None
     limit: int
 
 
 def readings(select: Select, wallet: str, **which: Unpack[WhichReadings]) -> list[ReadingEntry]:
     """List a wallet's readings by index, oldest first if not asked otherwise."""
     before, counter = which.get("before"), which.get("counter")
-    where = ["wallet = ?", '"index" > ?', '"index" < ?']
-    values: list[object] = [wallet, which.get("after", -1), _LAST if before is None else before]
+    where = ["wallet = ?", '"index" < ?']
+    values: list[object] = [wallet, _LAST if before is None else before]
     if counter is not None:
         where.append("counter = ?")
         values.append(counter)
+    _since("readings", where, values, which.get("since"))
+    if "after" in which:  # of two lower bounds SQLite looks up by one alone
+        where.append('"index" > ?')
+        values.append(which["after"])
     if which.get("read_only"):
         where.append("outcome = ?")
         values.append(ReadingOutcome.READ)
@@ -113,12 +123,32 @@ def verdicts(select: Select, **which: Unpack[WhichVerdicts]) -> list[VerdictEntr
     if wallet is not None:
         where.append("wallet = ?")
         values.append(wallet)
+    _since("windows", where, values, which.get("since"))
+    simulated = which.get("simulated")
+    if simulated is not None:
+        where.append("simulated = ?")
+        values.append(simulated)
     if words:
         where.append(f"word IN ({_marks(words)})")
         values.extend(words)
     query = f'SELECT "index" FROM windows WHERE {" AND ".join(where)} ORDER BY "index" DESC LIMIT ?'  # noqa: S608 - our own words
     found = select(query, (*values, page(which.get("limit", _VERDICTS))))
     return _told(select, VerdictEntry, (index for (index,) in found), newest=True)
+
+
+def on_attempts(select: Select, *, codes: Collection[str], before: int | None) -> list[VerdictEntry]:
+    """List the newest PAGE_ROWS_MAX verdicts on attempts that bear one of these codes, newest first."""
+    query = (
+        f'SELECT DISTINCT "index" FROM owns WHERE code IN ({_marks(codes)}) AND "index" < ?'  # noqa: S608 - our own words
+        ' ORDER BY "index" DESC LIMIT ?'
+    )
+    found = select(query, (*codes, _LAST if before is None else before, PAGE_ROWS_MAX))
+    return _told(select, VerdictEntry, (index for (index,) in found), newest=True)
+
+
+def verdicts_at(select: Select, indexes: Iterable[int]) -> list[VerdictEntry]:
+    """Give the verdicts among some entries, the newest first."""
+    return _told(select, VerdictEntry, indexes, newest=True)
 
 
 def judged(select: Select, call_ids: Iterable[str]) -> dict[str, Judged]:
@@ -211,27 +241,31 @@ def _ended(wallet: str, since: str) -> tuple[str, str, str]:
     return wallet, utc_text(at_ns), utc_text(at_ns - CLOCK_BACK_S_MAX * NS_PER_S)
 
 
-def unverified(select: Select, *, since: str, limit: int) -> list[tuple[str, str]]:
-    """List signed attempts that the provider has neither called its own nor not, oldest call first.
+def unverified(
+    select: Select, wallet: str, *, since: str, after: int = -1, limit: int
+) -> list[tuple[str, str, int]]:
+    """List a wallet's signed attempts that the provider has neither called its own nor not, in the order of ends.
 
     Args:
         select: runs a query.
-        since: UTC text; only calls that were opened then or later are looked at.
+        wallet: by name.
+        since: UTC text; only attempts that ended then or later are looked at.
+        after: only those whose end has a greater index.
         limit: at most this many, and never more than PAGE_ROWS_MAX.
 
     Returns:
-        The ids of call and attempt; none that was asked for `TRIES_MAX` times.
+        The ids of call and attempt, and the index of the end; none that was asked for `TRIES_MAX` times.
     """
     query = f"""
-        SELECT attempts.tool_call_id, attempts.attempt_id
-        FROM calls INDEXED BY calls_in_time CROSS JOIN attempts USING (tool_call_id)
-        LEFT JOIN judged USING (tool_call_id, number)
-        WHERE calls.opened_at >= ? AND attempts.signed = 1 AND coalesce(judged.tries, 0) < {TRIES_MAX}
+        SELECT attempts.tool_call_id, attempts.attempt_id, attempts.end_index
+        FROM attempts INDEXED BY attempts_ended LEFT JOIN judged USING (tool_call_id, number)
+        WHERE {_ENDED} AND attempts.end_index > ?4
+        AND attempts.signed = 1 AND coalesce(judged.tries, 0) < {TRIES_MAX}
         AND coalesce(judged.verified, '{VerificationOutcome.UNAVAILABLE}') = '{VerificationOutcome.UNAVAILABLE}'
-        ORDER BY calls.opened_at, attempts.number LIMIT ?
+        ORDER BY attempts.end_index LIMIT ?5
     """  # noqa: S608 - our own words; values are bound
-    rows = select(query, (utc_text(utc_ns(since)), page(limit)))
-    return [(str(call_id), str(attempt_id)) for call_id, attempt_id in rows]
+    rows = select(query, (*_ended(wallet, since), after, page(limit)))
+    return [(str(call_id), str(attempt_id), int(index)) for call_id, attempt_id, index in rows]
 
 
 def doubled(select: Select, wallets: Collection[str], *, since: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -259,6 +293,17 @@ def doubled(select: Select, wallets: Collection[str], *, since: str) -> list[tup
         for request_id, attempt_id, index in select(query, _ended(wallet, since)):
             found[str(request_id)][int(index)] = str(attempt_id)
     return [(one, tuple(named[index] for index in sorted(named))) for one, named in sorted(found.items())]
+
+
+def _since(table: str, where: list[str], values: list[object], since: str | None) -> None:
+    """Bound rows by a time: those of the same conditions are walked back from the newest to well before it."""
+    if since is None:
+        return
+    at_ns = utc_ns(since)
+    older = f'SELECT "index" FROM {table} WHERE {" AND ".join(where)} AND at < ? ORDER BY "index" DESC LIMIT 1'  # noqa: S608 - our own words
+    bound = [*values, utc_text(at_ns - CLOCK_BACK_S_MAX * NS_PER_S), utc_text(at_ns)]
+    where += [f'"index" > coalesce(({older}), -1)', "at >= ?"]
+    values += bound
 
 
 def _one(select: Select, kind: type[_Kind], index: int) -> _Kind | None:

@@ -16,7 +16,7 @@ from service.core.merkle import CompactRange, Leaves
 from service.core.record import Step, ToolCall
 from service.core.spending import Spending, checked_by, folded
 from service.errors import StoreError
-from service.ledger import bookshelf
+from service.ledger import bookshelf, spans
 from service.ledger.bookshelf import WhichReadings, WhichVerdicts
 from service.ledger.choosing import OF_ATTEMPTS, OF_CALLS, CallFilter, conditions, split, where_clause
 from service.ledger.connections import Connections
@@ -300,18 +300,42 @@ class Reading:
         """Give one verdict, on a window or on attempts; None if the entry of this index is none."""
         return bookshelf.verdict(self.select, index)
 
+    def verdicts_on_attempts(self, *, codes: Collection[str], before: int | None = None) -> list[VerdictEntry]:
+        """List a page of the verdicts on attempts that bear one of these codes, before an index, newest first."""
+        with self.snapshot():
+            return bookshelf.on_attempts(self.select, codes=codes, before=before)
+
+    def touching(self, window: VerdictEntry) -> list[VerdictEntry]:
+        """List the other verdicts on windows of its wallet that share a part of its span, the newest 50 first."""
+        with self.snapshot():
+            return bookshelf.verdicts_at(self.select, spans.touching(self.select, window))
+
+    def replaced(self, windows: Iterable[VerdictEntry]) -> dict[int, int]:
+        """Give by index a later verdict on all of a window's span that takes its place; where there is one."""
+        return spans.replaced(self.select, windows)
+
+    def resting(self, only: CallFilter, code: str) -> list[VerdictEntry]:
+        """List the verdicts on windows, the newest first, for which calls have a verdict of this code."""
+        with self.snapshot():
+            return bookshelf.verdicts_at(self.select, spans.resting(self.select, only, code))
+
+    def inside(self, window: VerdictEntry, *, before: int | None = None, limit: int = 50) -> list[AttemptRow]:
+        """List the attempts that lie in a window's span, the last to end first; see `spans.inside`."""
+        return spans.inside(self.select, window, before=before, limit=limit)
+
     def judged(self, call_ids: Iterable[str]) -> dict[str, Judged]:
         """Give what was found of the attempts of calls, by attempt id; of those alone of which anything was."""
         with self.snapshot():
             return bookshelf.judged(self.select, call_ids)
 
-    def unverified(self, *, since: str, limit: int) -> list[tuple[str, str]]:
-        """List signed attempts of calls opened since a UTC text of which the provider has not said whose they are.
+    def unverified(self, wallet: str, *, since: str, after: int = -1, limit: int) -> list[tuple[str, str, int]]:
+        """List a wallet's signed attempts since a UTC text of which the provider has not said whose they are.
 
         Returns:
-            The ids of call and attempt, oldest first; none that it was asked about three times.
+            The ids of call and attempt and the index of the end, which is greater than `after`, in its order; none
+            that the provider was asked about three times.
         """
-        return bookshelf.unverified(self.select, since=since, limit=limit)
+        return bookshelf.unverified(self.select, wallet, since=since, after=after, limit=limit)
 
     def doubled(self, wallets: Collection[str], *, since: str) -> list[tuple[str, tuple[str, ...]]]:
         """List the provider's request ids that several attempts bear, one of these wallets since a UTC text."""

@@ -13,7 +13,7 @@ from service.checks.proving import Cadence, last_read, proofs
 from service.core.books import Figure, ReadingEntry, VerdictEntry
 from service.core.entries import AnyEntry
 from service.core.times import NS_PER_S, utc_ns
-from service.core.wallet import wallet
+from service.core.wallet import Wallet, wallet
 from service.core.words import ReadingCause, ReadingOutcome, VerdictWord
 from service.equipment import load_providers
 from service.ledger.feed import Feed
@@ -28,6 +28,9 @@ AT_NS = utc_ns(AT)
 KNOWN = load_providers()
 KIMI = wallet(KNOWN["kimi"], "sk-canary-0123456789", base_url="https://api.moonshot.ai/v1", name="kimi-main")
 PLAYED = wallet(KNOWN["kimi"], "sim-a", base_url="http://127.0.0.1:9/v1", name="kimi-main")
+PLAN = wallet(
+    KNOWN["glm"], "sk-canary-0123456789", base_url="https://api.z.ai/api/coding/paas/v4", name="kimi-main"
+)
 CADENCE = Cadence(is_on=True, interval_s=300, idle_s=3600)
 AVAILABLE = Figure(name="available", amount="9.5", unit="USD", resolution="0.00001")
 Entries = tuple[AnyEntry, int]
@@ -64,9 +67,16 @@ def read(**changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
         tells={},
         message="",
         provider_ids={},
+        fingerprint=KIMI.fingerprint,
         simulated=False,
     )
     return msgspec.structs.replace(entry, **changed)
+
+
+def of_wallet(entry: ReadingEntry, one: Wallet, **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
+    """Have it read for another wallet, by that one's key and at its host."""
+    there = {"provider": one.provider, "endpoint": f"{one.base_url}/x", "fingerprint": one.fingerprint}
+    return msgspec.structs.replace(entry, simulated=one.simulated, **there, **changed)
 
 
 def failed(outcome: ReadingOutcome, **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
@@ -91,24 +101,24 @@ def verdict(word: VerdictWord, code: str) -> VerdictEntry:
 
 @pytest.fixture
 def looked(tmp_path: Path) -> Iterator[Callable[..., Check]]:
-    """Write entries, each so many seconds ago, and look."""
+    """Write entries into a new ledger, each so many seconds ago, and look."""
     opened: list[Reading] = []
 
-    async def write(*entries: Entries) -> None:
+    async def write(folder: Path, *entries: Entries) -> None:
         clock, feed = Stepping(), Feed((), reread=lambda _first, _count: (), next_index=0)
         feed.start()
-        clock.at_ns -= 10**6 * NS_PER_S
-        ledger = Ledger(Writer(SqliteStore(tmp_path, new_origin="o")), feed, clock=clock)
+        clock.at_ns -= 10**7 * NS_PER_S
+        ledger = Ledger(Writer(SqliteStore(folder, new_origin="o")), feed, clock=clock)
         await ledger.start({})
         for entry, ago_s in entries:
             clock.at_ns = AT_NS - ago_s * NS_PER_S
             await ledger.append(entry)
         await ledger.close()
 
-    def look(*entries: Entries, cadence: Cadence = CADENCE, simulated: bool = False) -> Check:
-        asyncio.run(write(*entries))
-        opened.append(Reading(tmp_path))
-        one = PLAYED if simulated else KIMI
+    def look(*entries: Entries, cadence: Cadence = CADENCE, one: Wallet = KIMI) -> Check:
+        folder = tmp_path / str(len(opened))
+        asyncio.run(write(folder, *entries))
+        opened.append(Reading(folder))
         (found,) = proofs((one,), opened[-1], KNOWN, cadence, now_ns=AT_NS, against=Against())
         assert "canary" not in found.sentence
         assert ("proof", "kimi-main") == (found.name, found.of)
@@ -153,6 +163,57 @@ def test_readings_that_are_off_say_so(looked: Callable[..., Check]) -> None:
     """Nobody asked for them; the variable is named."""
     found = looked((read(), 40), cadence=msgspec.structs.replace(CADENCE, is_on=False))
     assert (State.OFF, True) == (found.state, "EXAI_READINGS" in found.sentence)
+
+
+def test_a_plan_of_which_nothing_was_drawn_is_well(looked: Callable[..., Check]) -> None:
+    """Its counter is read, though no window begins with it: of a new plan, and of one that was idle for a week."""
+    fresh = of_wallet(read(counter="quota", figures=(), tells={"credits_5h": "0 of 12000"}), PLAN)
+    week = Figure(name="credits_week", amount="5", unit="credits", resolution="1")
+    used = msgspec.structs.replace(fresh, figures=(week,), tells={})
+    for entries in ([(fresh, 40)], [(used, 20_000), (fresh, 3600), (fresh, 40)]):
+        found = looked(*entries, one=PLAN)
+        assert (State.OK, "The counter quota was read 40 s ago.") == (found.state, found.sentence)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"fingerprint": "00000000"},
+        {"simulated": True},
+        {"provider": "glm"},
+        {"endpoint": "https://api.moonshot.cn/v1/users/me/balance"},
+    ],
+)
+def test_a_reading_of_another_key_is_none_of_this_one(
+    looked: Callable[..., Check], changed: dict[str, Any]
+) -> None:
+    """A simulator's, another key's and another host's bear the same name; they hide no reading of this key."""
+    assert State.UNKNOWN is looked((read(**changed), 60)).state
+    others = [(read(**changed), ago_s) for ago_s in range(1500, 900, -20)]
+    found = looked((read(), 2000), *others, (failed(ReadingOutcome.REFUSED, **changed), 10))
+    assert (State.OK, "The counter balance was read 2000 s ago.") == (found.state, found.sentence)
+
+
+def test_a_simulators_windows_are_none_of_a_real_wallet(looked: Callable[..., Check]) -> None:
+    """Nor do they hide a MISMATCH of its own."""
+    played = msgspec.structs.replace(verdict(VerdictWord.MISMATCH, "M2"), simulated=True, sentence="SIMULATED: x")
+    found = looked((read(), 60), (played, 50))
+    assert (State.OK, "The counter balance was read 60 s ago.") == (found.state, found.sentence)
+    found = looked((verdict(VerdictWord.MISMATCH, "M9"), 70), (read(), 60), (played, 50))
+    assert (State.DEGRADED, "M9") == (found.state, found.detail["verdict_code"])
+    assert "SIMULATED" not in found.sentence
+
+
+def test_what_is_long_past_is_not_looked_for(looked: Callable[..., Check]) -> None:
+    """So a look stays quick, however long nothing could be read; what is said stays true."""
+    month_s = 30 * 24 * 3600
+    lost = (failed(ReadingOutcome.UNREACHABLE), 10)
+    proven = verdict(VerdictWord.PROVEN, "P1")
+    found = looked((proven, month_s - 60), (read(), month_s - 60), lost)
+    assert (True, "PROVEN") == (f"was read {month_s - 60} s ago." in found.sentence, found.detail["verdict"])
+    found = looked((proven, month_s + 60), (read(), month_s + 60), lost)
+    assert (State.DEGRADED, None) == (found.state, found.detail["verdict"])
+    assert found.sentence.startswith("No counter was read in the last 30 days, so nothing can be proven.")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +297,7 @@ def test_a_verdict_that_repeats_the_provider_is_named_by_its_code(looked: Callab
 
 def test_a_simulator_proves_no_money(looked: Callable[..., Check]) -> None:
     """The sentence begins with it."""
-    found = looked((read(), 40), simulated=True)
+    found = looked((of_wallet(read(), PLAYED), 40), one=PLAYED)
     assert (True, True) == (found.sentence.startswith("SIMULATED"), found.detail["simulated"])
 
 
@@ -249,7 +310,7 @@ def test_the_last_that_was_read_is_found_behind_failures(looked: Callable[..., C
         *((failed(ReadingOutcome.UNREACHABLE), ago_s) for ago_s in (30, 20)),
         (failed(ReadingOutcome.REFUSED, counter="never"), 10),
     )
-    reading = Reading(tmp_path)
+    reading = Reading(tmp_path / "0")
     found = list(last_read(reading, "kimi-main"))
     reading.close()
     assert {("account", 1), ("balance", 3)} == {(entry.counter, entry.index) for entry in found}

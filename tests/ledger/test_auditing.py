@@ -21,6 +21,7 @@ from service.ledger.reading import Reading
 from service.ledger.sqlite import FILE_NAME, SqliteStore
 from service.ledger.used import read_used
 from service.ledger.writer import Append, Writer
+from tests.ledger import shelf
 from tests.ledger.conftest import BEGUN_NS, ORIGIN, Lives
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.fixture
 def lived(house: House, lives: Lives, made: "Made") -> House:
-    """A house with every kind of call: settled, in doubt, resolved, open."""
+    """A house with every kind of call: settled, in doubt, resolved, open; and a verdict on their window."""
     for number in range(1, 6):
         house.write(*lives.opening(number))
         house.write(*lives.ending(number))
@@ -117,6 +118,7 @@ def lived(house: House, lives: Lives, made: "Made") -> House:
         house.write(*lives.opening(number))
         house.write(made.doubt(tool_call_id=call_id), made.answer(tool_call_id=call_id))
     house.write(made.resolution(tool_call_id=lives.call_id(6)))
+    house.write(shelf.window(-1, house.store.next_index - 1))
     house.write(*lives.opening(8))
     house.sign()
     house.doubts = Doubts(house.store.next_index - 1, 1, 0)
@@ -198,6 +200,7 @@ FORGERIES: dict[str, tuple[str, str, str]] = {
     ),
     "a roll-up": ("UPDATE rollups SET cost_pico = cost_pico + 1", "", "of its calls, in cost_pico"),
     "a roll-up too few": ("DELETE FROM rollups", "", "of its calls, in calls, attempts, settled"),
+    "a decision": ("UPDATE judged SET window_code = 'M2'", "", "is not what decides it: window_code"),
     "the tree": ("UPDATE tree SET nodes = zeroblob(length(nodes))", "", "is not that of the log"),
     "the tree's form": ("UPDATE tree SET nodes = x'00'", "", "the stored tree cannot be read"),
 }

@@ -1,6 +1,7 @@
 """The provider's books, read back: each question gets the entries that it means, and no others."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,32 @@ def test_verdicts_on_windows_are_listed_newest_first(desk: Desk, made: "Made") -
     assert [1] == [entry.index for entry in verdicts(words=[VerdictWord.MISMATCH])]
 
 
+def test_the_newest_are_asked_for_by_time(desk: Desk) -> None:
+    """By when they were written; a clock that was put back meanwhile hides nothing."""
+    desk.second = 4000
+    desk.write(shelf.reading(), shelf.window(-1, 0, "M2", simulated=True))
+    desk.second = 0
+    desk.write(shelf.reading(), shelf.window(-1, 0, "M2"))
+    desk.second = 5000
+    desk.write(shelf.reading(), shelf.window(-1, 0))
+    readings, verdicts = desk.reading.readings, desk.reading.verdicts
+    assert [0, 4] == [entry.index for entry in readings(WALLET, counter="balance", since=Desk.at(3000))]
+    assert [5, 1] == [entry.index for entry in verdicts(wallet=WALLET, since=Desk.at(3000))]
+    assert [5] == [entry.index for entry in verdicts(since=Desk.at(4002))]
+    assert [5, 3] == [entry.index for entry in verdicts(simulated=False)]
+    assert [1] == [entry.index for entry in verdicts(simulated=True, words=[VerdictWord.MISMATCH])]
+
+
+def test_verdicts_on_attempts_are_listed_newest_first(desk: Desk, made: "Made") -> None:
+    """Each once, whatever the number of its attempts; of the codes that are meant."""
+    one, two = made.attempt_id(1), made.attempt_id(2)
+    for entry in (shelf.own(one, two), shelf.own(one, code="M8"), shelf.window(-1, 0, "M2"), shelf.own(two)):
+        desk.write(entry)
+    found = desk.reading.verdicts_on_attempts
+    assert [3, 1, 0] == [entry.index for entry in found(codes=("M4", "M8"))]
+    assert [0] == [entry.index for entry in found(codes=("M4",), before=3)]
+
+
 def test_attempts_of_wallets_since(desk: Desk, made: "Made", lives: Lives) -> None:
     """The open ones, however old, and those that ended then or later, in the order of their intents."""
     desk.write(*lives.opening(1))  # stays open
@@ -153,16 +180,20 @@ def test_the_unverified_are_signed_and_not_yet_told(desk: Desk, made: "Made", li
         call_id = lives.call_id(number)
         signed = made.settlement(tool_call_id=call_id, signature=signature if number < 4 else None)
         desk.write(*lives.opening(number), signed, made.answer(tool_call_id=call_id))
-    attempt = made.attempt_id()
-    expected = [(lives.call_id(number), attempt) for number in (1, 2, 3)]
-    assert expected == desk.reading.unverified(since=LONG_AGO, limit=10)
-    assert expected[:1] == desk.reading.unverified(since=LONG_AGO, limit=1)
-    assert expected[1:] == desk.reading.unverified(since=Desk.at(2), limit=10)
-    desk.write(shelf.verification(*expected[0], VerificationOutcome.INVALID))
+    rows = desk.reading.attempts_of([WALLET], since=LONG_AGO)
+    expected = [(row.tool_call_id, row.attempt_id, row.end_index) for row in rows if row.signed]
+    assert [lives.call_id(number) for number in (1, 2, 3)] == [call_id for call_id, _, _ in expected]
+    unverified = partial(desk.reading.unverified, WALLET)
+    assert expected == unverified(since=LONG_AGO, limit=10)
+    assert expected[:1] == unverified(since=LONG_AGO, limit=1)
+    assert expected[1:] == unverified(since=rows[1].ended_at or "", limit=10)
+    assert expected[2:] == unverified(since=LONG_AGO, after=expected[1][2] or 0, limit=10)
+    assert [] == desk.reading.unverified("other", since=LONG_AGO, limit=10)
+    desk.write(shelf.verification(*expected[0][:2], VerificationOutcome.INVALID))
     for _ in range(TRIES_MAX):
-        assert expected[1] in desk.reading.unverified(since=LONG_AGO, limit=10)
-        desk.write(shelf.verification(*expected[1], VerificationOutcome.UNAVAILABLE))
-    assert expected[2:] == desk.reading.unverified(since=LONG_AGO, limit=10)
+        assert expected[1] in unverified(since=LONG_AGO, limit=10)
+        desk.write(shelf.verification(*expected[1][:2], VerificationOutcome.UNAVAILABLE))
+    assert expected[2:] == unverified(since=LONG_AGO, limit=10)
 
 
 def test_one_provider_id_on_two_attempts_is_found(desk: Desk, made: "Made") -> None:
@@ -199,3 +230,18 @@ def test_a_long_history_is_bounded(desk: Desk, made: "Made") -> None:
     assert found.window is not None
     assert first == found.window.index
     assert {} == desk.reading.judged(["d" * 32]) == desk.reading.judged([])
+
+
+def test_a_simulators_window_is_in_no_real_calls_history(desk: Desk, made: "Made") -> None:
+    """Wallets of one name, one of them a simulator's: each call's verdicts are those of its own kind."""
+    real, played = (made.tool_call(tool_call_id=name * 32) for name in "cd")
+    last = desk.write(
+        *(real, made.intent(), made.settlement(), made.answer(), played),
+        made.intent(tool_call_id="d" * 32, attempt_id="e" * 32, simulated=True),
+        made.settlement(tool_call_id="d" * 32, attempt_id="e" * 32),
+    )
+    windows = [desk.write(shelf.window(-1, last, simulated=simulated)) for simulated in (False, True, False)]
+    found = desk.reading.judged(["c" * 32, "d" * 32])
+    assert {made.attempt_id(): [windows[0], windows[2]], "e" * 32: [windows[1]]} == {
+        name: [entry.index for entry in one.history] for name, one in found.items()
+    }
