@@ -1,7 +1,8 @@
 """The bundle of a proof: all that somebody needs to check it without this machine, in one zip file."""
 
+import contextlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,9 @@ How to check it, offline:
 
        exai ledger verify proofs/{first}{suffix} --key @public_key.txt
 
-   It prints the entry. Compare the key with the one that you noted earlier: who could write this
-   bundle could have written a key of its own. By openssl and sha256sum alone: see
-   service/ledger/README.md of EXAI.
+   It prints the entry that it proves: that is what counts, should the file in entries/ say anything
+   else. Compare the key with the one that you noted earlier: who could write this bundle could have
+   written a key of its own. By openssl and sha256sum alone: see service/ledger/README.md of EXAI.
 
 {cost}
    A refusal, entries/*-refusal.json, told of no usage and counts as nothing. An attempt in doubt,
@@ -81,7 +82,8 @@ _COUNTED = """\
 {rates}
 
    Usage x these, by the classes of entries/*-settlement.json, adds up to `spent` of proof.json.
-   What was written to a cache counts as uncached input."""
+   What was written to a cache counts as uncached input. Where an attempt began in other hours than
+   it ended in, `spent` is null, and `at_most` holds what it counts in the dearer ones."""
 _MILLION = 10**6
 _CLASSES = ("uncached_input_tokens", "cached_input_tokens", "output_tokens")
 _NOTHING = Usage(
@@ -112,13 +114,24 @@ def write_bundle(reading: Reading, checkpoints: Checkpoints, proved: Proved, out
         raise StoreError("no signed checkpoint covers the proof yet", remedy="" if why is None else why.remedy)
     parts = dict(_parts(reading, vouched, proved, lines))
     try:
-        with out.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, content in parts.items():
-                bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+        _write(out, parts)
     except OSError as error:
         raise ActionError(
             f"{out} cannot be written: {error.strerror}", remedy="Name a new file with --out."
         ) from error
+
+
+def _write(out: Path, parts: Mapping[str, str | bytes]) -> None:
+    """Write a zip as a new file, whole or not at all."""
+    file = out.open("xb")
+    try:
+        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name, content in parts.items():
+                bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            out.unlink()
+        raise
 
 
 def _lines(reading: Reading, proved: Proved) -> list[Line]:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,7 +25,7 @@ _WORDS = {
     Status.MATCHED: "on both sides, with one amount where both state it",
     Status.DIFFERS: "on both sides, and the amounts differ",
     Status.TOKENS_DIFFER: "on both sides, and the counts of tokens differ",
-    Status.AMBIGUOUS: "equally near to several, so left open",
+    Status.AMBIGUOUS: "cannot be told from others that are as near, so left open",
     Status.MISSING_THERE: "ours, missing in the statement",
     Status.MISSING_HERE: "in the statement, missing here",
 }
@@ -35,19 +35,27 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """What was laid side by side.
 
     Attributes:
+        not_compared: wallets of attempts of that time that are not meant.
+        by_its_rows: whether an end of the time is that of the statement's rows, for nobody said another.
         since, until: UTC texts of the time that is compared; None: unbounded, for the statement holds no times.
+        attempts: how many of ours may be in the statement.
         rows, rows_outside: how many rows of the statement are meant, and how many lie outside that time.
+        steps_pico: the last digit of its amounts, by currency.
     """
 
     encoding: str
     columns: Columns
     wallets: tuple[str, ...]
     simulated: bool
+    not_compared: tuple[str, ...]
+    by_its_rows: bool
     since: str | None
     until: str | None
     tolerance_s: float
+    attempts: int
     rows: int
     rows_outside: int
+    steps_pico: Mapping[str, int]
     pairs: tuple[Pair, ...]
 
 
@@ -77,14 +85,18 @@ def _told(compared: Compared, note: str) -> dict[str, Any]:
         "note": note,
         "wallets": compared.wallets,
         "simulated": compared.simulated,
+        "not_compared": compared.not_compared,
+        "by_its_rows": compared.by_its_rows,
         "since": compared.since,
         "until": compared.until,
         "tolerance_s": compared.tolerance_s,
+        "attempts": compared.attempts,
         "statement": {
             "encoding": compared.encoding,
             "columns": compared.columns,
             "rows": compared.rows,
             "rows_outside": compared.rows_outside,
+            "steps": {of: decimal_text(step) for of, step in sorted(compared.steps_pico.items())},
         },
         "counts": _counts(compared),
         "sums": [_sums(one) for one in sums(compared.pairs)],
@@ -140,7 +152,9 @@ def _show(console: Console, compared: Compared, note: str) -> None:
         say("SIMULATED: these attempts asked a simulator. No real money moved there.")
     since, until = compared.since or "the ledger's begin", compared.until or "its end"
     outside = f"; {compared.rows_outside} rows lie outside" if compared.rows_outside else ""
-    say(f"Wallet {', '.join(compared.wallets) or 'none'}, {since} to {until}; {compared.rows} rows{outside}.")
+    sides = f"{compared.attempts} attempts, {compared.rows} rows{outside}"
+    say(f"Wallet {', '.join(compared.wallets) or 'none'}, {since} to {until}; {sides}.")
+    _say_limits(say, compared)
     named = {name: value for name, value in msgspec.structs.asdict(compared.columns).items() if value is not None}
     say(
         f"Columns: {', '.join(f'{name} = {value!r}' for name, value in named.items())}; text: {compared.encoding}."
@@ -155,6 +169,24 @@ def _show(console: Console, compared: Compared, note: str) -> None:
     if len(gaps) > SHOWN_MAX:
         say(f"{len(gaps) - SHOWN_MAX} more are not shown here; --format csv writes all.")
     say(note)
+
+
+def _say_limits(say: Callable[[str], None], compared: Compared) -> None:
+    """Say what this comparison cannot show."""
+    if compared.not_compared:
+        say(f"Not compared: {', '.join(compared.not_compared)}.")
+    if compared.by_its_rows:
+        say(
+            "An end of that time is the statement's own: a row that is missing before its first or after its last"
+            " is not seen. --since and --until say a time."
+        )
+    if not compared.attempts:
+        say(
+            "No attempt of ours is near this time. If there should be: --zone, --since or --data-dir may be wrong."
+        )
+    if compared.steps_pico:
+        steps = ", ".join(f"{of} {decimal_text(step)}" for of, step in sorted(compared.steps_pico.items()))
+        say(f"Amounts are compared to the last digit: {steps}.")
 
 
 def _table_of_sums(compared: Compared) -> Table:
@@ -185,6 +217,8 @@ def _table_of_gaps(gaps: list[Pair]) -> Table:
         table.add_column(name.replace("_", " "), overflow="fold")
     for pair in gaps:
         row = _row(pair)
+        for side, currency in (("ours", row["our_currency"]), ("theirs", row["their_currency"])):
+            row[side] = None if row[side] is None else f"{row[side]} {currency or ''}".strip()
         table.add_row(*(_shown(row[name]) for name in names))
     return table
 

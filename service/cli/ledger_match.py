@@ -13,11 +13,13 @@ from service.cli._matched import Compared, status_of, write
 from service.core.legend import EXAMPLE, Legend
 from service.core.matching import Ours, matched, ours_of
 from service.core.ranges import find_zone, span
-from service.core.statement import BODY_BYTES_MAX, Statement, StatementRow, read_statement
+from service.core.statement import BODY_BYTES_MAX, TIME_NS_MAX, Statement, StatementRow, read_statement
 from service.core.times import NS_PER_S, utc_ns, utc_text
 from service.errors import StatementError
 from service.ledger.choosing import CallFilter
 from service.ledger.reading import PAGE_ROWS_MAX, Reading
+
+_Kinds = dict[bool, set[str]]
 
 TOLERANCE_S = 120.0
 TOLERANCE_S_MAX = 86_400.0
@@ -73,8 +75,13 @@ def _compared(arguments: Namespace, statement: Statement, reading: Reading) -> C
     tolerance_ns = int(arguments.tolerance_s * NS_PER_S)
     since_ns, until_ns = _span(arguments, statement)
     attempts = list(_attempts(reading, since_ns, until_ns, tolerance_ns))
-    wallets = _wallets(arguments, attempts)
-    ours = [_expected(one, since_ns, until_ns) for wallet, one in attempts if wallet in wallets]
+    wallets, is_played = _chosen(arguments, attempts, reading)
+
+    def is_chosen(wallet: str, one: Ours) -> bool:
+        return wallet in wallets and one.simulated == is_played
+
+    ours = [_expected(one, since_ns, until_ns) for wallet, one in attempts if is_chosen(wallet, one)]
+    others = {(wallet, one.simulated) for wallet, one in attempts if not is_chosen(wallet, one)}
     rows = [row for row in statement.rows if _is_meant(row, arguments, since_ns, until_ns)]
     pairs = matched(
         ours,
@@ -86,12 +93,16 @@ def _compared(arguments: Namespace, statement: Statement, reading: Reading) -> C
         encoding=statement.encoding,
         columns=statement.columns,
         wallets=tuple(sorted(wallets)),
-        simulated=any(one.simulated for one in ours),
+        simulated=is_played,
+        not_compared=tuple(_name(*other) for other in sorted(others)),
+        by_its_rows=statement.span_ns is not None and None in (arguments.since, arguments.until),
         since=None if since_ns is None else utc_text(since_ns),
         until=None if until_ns is None else utc_text(until_ns),
         tolerance_s=arguments.tolerance_s,
+        attempts=len(ours),
         rows=len(rows),
         rows_outside=len(statement.rows) - len(rows),
+        steps_pico=statement.steps_pico,
         pairs=tuple(pairs),
     )
 
@@ -127,7 +138,7 @@ def _bytes(path: Path, bytes_max: int) -> bytes:
 
 def _span(arguments: Namespace, statement: Statement) -> tuple[int | None, int | None]:
     """Say of which time both sides are compared; None is unbounded, where the statement holds no times."""
-    zone = find_zone(arguments.zone or "UTC")
+    zone = find_zone(statement.meaning.zone or "UTC")
     said = span(since=arguments.since, until=arguments.until, now_ns=0, zone=zone)
     first, last = statement.span_ns or (None, None)
     since_ns = first if said.since is None else utc_ns(said.since)
@@ -139,7 +150,7 @@ def _attempts(
 ) -> Iterator[tuple[str, Ours]]:
     """Give (wallet, attempt) of all that ended, of calls that the statement may show."""
     since = None if since_ns is None else utc_text(max(0, since_ns - tolerance_ns - _CALL_NS_MAX))
-    until = None if until_ns is None else utc_text(until_ns + tolerance_ns + 1000)
+    until = None if until_ns is None else utc_text(min(until_ns + tolerance_ns + 1000, TIME_NS_MAX))
     before: int | None = None
     while True:
         page = reading.calls(CallFilter(since=since, until=until), before=before, limit=PAGE_ROWS_MAX)
@@ -153,27 +164,48 @@ def _attempts(
         before = page[-1].call.opened_index
 
 
-def _wallets(arguments: Namespace, attempts: list[tuple[str, Ours]]) -> frozenset[str]:
-    """Choose whose attempts are meant: those that were named, or the only one there is; real before simulated."""
-    of = {
-        is_played: {wallet for wallet, one in attempts if one.simulated == is_played}
-        for is_played in (False, True)
-    }
-    if arguments.wallet:
-        unknown = sorted(set(arguments.wallet) - of[False] - of[True])
-        if unknown:
-            known = ", ".join(sorted(of[False] | of[True])) or "none"
-            raise StatementError(
-                f"no attempt of this time has the wallet {', '.join(unknown)}", remedy=f"There are: {known}."
-            )
-        return frozenset(arguments.wallet)
-    found = of[False] or of[True]
+def _chosen(
+    arguments: Namespace, attempts: list[tuple[str, Ours]], reading: Reading
+) -> tuple[frozenset[str], bool]:
+    """Choose whose attempts are meant, and whether the simulated ones: a statement is of the one or of the other.
+
+    Meant are the wallets that were named, else the only one of this time; real attempts before simulated.
+    """
+    now = {is_played: {of for of, one in attempts if one.simulated == is_played} for is_played in (False, True)}
+    named = frozenset(arguments.wallet or ())
+    if named:
+        sums = reading.sums(CallFilter())
+        ever = {is_played: {of.wallet for of in sums if of.simulated == is_played} for is_played in (False, True)}
+        is_played = next((kind for of in (now, ever) for kind in (False, True) if named & of[kind]), False)
+        _refuse_unknown(named, ever, is_played=is_played)
+        return named, is_played
+    is_played = not now[False] and bool(now[True])
+    found = sorted(now[is_played])
     if len(found) > 1:
+        each = " or ".join(f"--wallet {name}" for name in found)
         raise StatementError(
-            f"attempts of several wallets may be meant: {', '.join(sorted(found))}",
-            remedy="Name the one that the statement is of: --wallet NAME.",
+            f"attempts of several wallets may be meant: {', '.join(found)}",
+            remedy=f"Say whose statement it is: {each}; all of them, if one account pays.",
         )
-    return frozenset(found)
+    return frozenset(found), is_played
+
+
+def _refuse_unknown(named: frozenset[str], ever: _Kinds, *, is_played: bool) -> None:
+    """Refuse a wallet that no attempt of this kind was ever of."""
+    unknown = sorted(named - ever[is_played])
+    if unknown:
+        kind = ("simulated " if is_played else "real ") if named & (ever[False] | ever[True]) else ""
+        known = ", ".join(_name(name, of) for of in (False, True) for name in sorted(ever[of]))
+        raise StatementError(
+            f"no {kind}attempt has the wallet {', '.join(unknown)}",
+            remedy=f"There are: {known}."
+            if known
+            else "There are none: name the ledger's folder with --data-dir.",
+        )
+
+
+def _name(wallet: str, is_played: bool) -> str:  # noqa: FBT001 - half of a pair
+    return f"{wallet} (simulated)" if is_played else wallet
 
 
 def _expected(one: Ours, since_ns: int | None, until_ns: int | None) -> Ours:
@@ -187,7 +219,8 @@ def _is_meant(row: StatementRow, arguments: Namespace, since_ns: int | None, unt
     """Leave rows out that somebody said are not meant."""
     if row.at_ns is None:
         return True
-    early = arguments.since is not None and since_ns is not None and row.at_ns < since_ns
+    ends_ns = row.at_ns + row.lasts_ns
+    early = arguments.since is not None and since_ns is not None and row.at_ns < since_ns and ends_ns <= since_ns
     return not early and (arguments.until is None or until_ns is None or row.at_ns < until_ns)
 
 

@@ -25,7 +25,7 @@ from service.core.entries import AnyEntry, DoubtEntry, RefusalEntry, SettlementE
 from service.core.proving import Proof, ours
 from service.core.times import NS_PER_S, utc_ns
 from service.core.words import ReadingCause, VerdictWord
-from service.errors import ActionError
+from service.errors import ActionError, ExaiError
 from service.ledger.checkpoints import Checkpoints
 from service.ledger.reading import Reading
 from service.ledger.store import Line
@@ -48,6 +48,7 @@ _INTERRUPTED = (
     "Interrupted. What was sent may have been billed; a service that runs elsewhere goes on with the proof.\n"
     "What became of it: exai ledger show ID, with the id of the tool call above.\n"
 )
+_LOST = "The ledger holds the proof: exai ledger show {id}; exai ledger prove {id}."
 _Done = TypeVar("_Done")
 
 
@@ -96,7 +97,7 @@ async def _prove(arguments: Namespace) -> int:
         sys.stdout.write(_text(proved, None if lost else out, alone=alone))
     sys.stdout.flush()
     if lost is not None:
-        sys.stderr.write(f"exai: the bundle {out} could not be written: {lost}\n")
+        sys.stderr.write(f"exai: no bundle was written: {lost}. {_LOST.format(id=proved.tool_call_id)}\n")
     return status
 
 
@@ -106,7 +107,13 @@ def _check_out(out: Path | None) -> None:
     Raises:
         ActionError: it is there already, or its folder takes no file.
     """
-    if out is not None and out.exists():
+    try:
+        is_there = out is not None and out.exists()
+    except OSError as error:  # a name that no file can have
+        raise ActionError(
+            f"{out} cannot be written: {error.strerror}", remedy="Name a new file with --out."
+        ) from error
+    if is_there:
         raise ActionError(f"{out} is there already", remedy="Name a new file with --out.")
     folder = Path() if out is None else out.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -119,7 +126,7 @@ def _bundled(reading: Reading, settings: Settings, proved: Proved, out: Path) ->
     """Write the bundle; say why not if it cannot be: the proof was paid for and must still be shown."""
     try:
         write_bundle(reading, Checkpoints(settings.checkpoints), proved, out)
-    except OSError as error:
+    except (OSError, ExaiError) as error:
         return str(error)
     return None
 

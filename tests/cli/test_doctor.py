@@ -1,5 +1,6 @@
 """`exai doctor`: what it says of simulated wallets, and by which status; nothing is written."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from service.cli._main import main
 from service.cli.doctor import status_of
+from service.core.wallet import fingerprint
 from service.proving.doctor import Finding, Severity
 from tests.processes import Judge, simulators
 
@@ -64,6 +66,29 @@ def test_a_revoked_key(
     (wallet,) = told["wallets"]
     assert (1, True, "refused") == (told["status"], told["simulated"], wallet["key"])
     assert "KIMI_API_KEY" in wallet["findings"][0]["remedy"]
+
+
+def test_keys_of_one_account(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What no wallet shows alone is found of all: two keys whose money is the same to the last digit."""
+    url = judge.base_urls["GLM_BASE_URL"]
+    rows = (
+        f'[[wallet]]\nprovider = "glm"\nname = "{name}"\nbase_url = "{url}"\nkey_env = "{name.upper()}"\n'
+        for name in ("one", "two")
+    )
+    (tmp_path / "exai.toml").write_text("\n".join(rows))
+    monkeypatch.setenv("ONE", "sim-one")
+    monkeypatch.setenv("TWO", "sim-two")
+    words = ["doctor", "--config", str(tmp_path / "exai.toml"), "--data-dir", str(tmp_path / "data")]
+    assert 0 == main(words)  # whole cents, as a new account has
+    capsys.readouterr()
+    for key in ("sim-one", "sim-two"):
+        asyncio.run(judge.move(f"glm-{fingerprint(key)}", "topup", "0.00123"))
+    assert 3 == main(words)
+    said = capsys.readouterr().out
+    assert "\nWARNING: one and two state the same money to the last digit" in said
+    assert said.endswith("There are warnings.\n")
 
 
 def test_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,98 +1,14 @@
 """`exai ledger match`: a statement beside the ledger, and the exit status as the answer."""
 
-import asyncio
 import csv
 import io
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from service.cli import ledger_match
 from service.cli._main import FAILED, main
-from service.core.entries import OfCall
-from service.core.times import NS_PER_S, utc_text
-from service.ledger.feed import Feed
-from service.ledger.ledger import Ledger
-from service.ledger.sqlite import SqliteStore
-from service.ledger.writer import Writer
-from tests.rig import BEGUN_NS, FixedDay
-
-if TYPE_CHECKING:
-    from tests.conftest import Made
-
-HEAD = "Request ID,Time,Input tokens,Output tokens,Amount,Currency\n"
-MATCHED, GAPS, DIFFER = 0, 3, 4
-
-
-def at(after_s: float = 0) -> str:
-    """Write a time after that of the entries."""
-    return utc_text(BEGUN_NS + int(after_s * NS_PER_S))
-
-
-async def write(folder: Path, *calls: list[OfCall]) -> None:
-    """Write calls in one epoch."""
-    feed = Feed((), reread=lambda _first, _count: (), next_index=0)
-    feed.start()
-    ledger = Ledger(Writer(SqliteStore(folder, new_origin="o")), feed, clock=FixedDay())
-    await ledger.start({})
-    for entries in calls:
-        await ledger.append(*entries)
-    await ledger.close()
-
-
-@pytest.fixture
-def folder(made: "Made", tmp_path: Path) -> Path:
-    """A data folder with two settled calls and one in doubt of kimi-main, and a simulated one."""
-    of: list[dict[str, Any]] = [{"tool_call_id": f"{number:032x}"} for number in range(5)]
-    ids: list[dict[str, Any]] = [one | {"attempt_id": f"{100 + number:032x}"} for number, one in enumerate(of)]
-    calls: list[list[OfCall]] = [
-        [
-            made.tool_call(**of[number]),
-            made.intent(**ids[number], simulated=number == 3, wallet="played" if number == 3 else "kimi-main"),
-            made.doubt(**ids[number], provider_ids={"id": "chat-2"})
-            if number == 2
-            else made.settlement(**ids[number], provider_ids={"id": f"chat-{number}"}),
-            made.answer(**of[number]),
-        ]
-        for number in range(4)
-    ]
-    asyncio.run(write(tmp_path, *calls))
-    return tmp_path
-
-
-class Asked:
-    """The command, on one data folder."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capsys = capsys
-        self.err = ""
-
-    def status(self, text: str | bytes, *words: str) -> tuple[int, str]:
-        """Match a statement; give exit status and output."""
-        file = self.folder / "statement.csv"
-        file.write_bytes(text.encode() if isinstance(text, str) else text)
-        status = main(["ledger", "match", str(file), "--data-dir", str(self.folder), *words])
-        out, self.err = self._capsys.readouterr()
-        return status, out
-
-    def pairs(self, text: str, *words: str) -> tuple[int, list[tuple[str, str | None, str | None]]]:
-        """Match; give exit status and (status, by, difference) of each pair."""
-        status, out = self.status(text, *words, "--format", "json")
-        return status, [(pair["status"], pair["by"], pair["difference"]) for pair in json.loads(out)["pairs"]]
-
-
-@pytest.fixture
-def asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> Asked:
-    """The command, beside a ledger."""
-    return Asked(folder, capsys)
-
-
-def rows(*numbers: int, amount: str = "0.25") -> str:
-    """State calls by their ids."""
-    return HEAD + "".join(f"chat-{number},{at()},100,50,{amount},USD\n" for number in numbers)
+from tests.cli.statements import DIFFER, GAPS, HEAD, MATCHED, Asked, at, rows
 
 
 def test_all_that_matches_is_0(asked: Asked) -> None:
@@ -123,6 +39,18 @@ def test_amounts_that_differ_are_4(asked: Asked) -> None:
     assert ("amount_differs", "request_id", "0.05") in found
 
 
+@pytest.mark.parametrize(("second", "difference"), [("1", "0.75"), ("0", "-0.25"), ("0.26", "0.01")])
+def test_a_sheet_without_trailing_zeros_is_no_less_exact(asked: Asked, second: str, difference: str) -> None:
+    """The last digit is that of all its amounts; and where one row is all there is, a hundredth."""
+    row = f"chat-1,{at()},100,50,{second},USD\n"
+    assert (DIFFER, [("matched", "request_id", "0"), ("amount_differs", "request_id", difference)]) == asked.pairs(
+        rows(0) + row
+    )
+    status, out = asked.status(HEAD + row, "--format", "json")
+    assert (DIFFER, {"USD": "0.01"}) == (status, json.loads(out)["statement"]["steps"])
+    assert "to the last digit: USD 0.01" in asked.status(HEAD + row)[1]
+
+
 def test_tokens_that_differ_are_4(asked: Asked) -> None:
     """Though the amount be the same; the counts of both sides are told, in the table too."""
     text = rows(0) + f"chat-1,{at()},100,51,0.25,USD\n"
@@ -139,18 +67,6 @@ def test_without_ids_time_and_tokens_decide(asked: Asked) -> None:
     status, found = asked.pairs(text, "--since", at(-1))
     assert (GAPS, {"ambiguous"}) == (status, {one for one, _, _ in found})
     assert GAPS == asked.status(text, "--tolerance-s", "1", "--since", at(-1))[0]
-
-
-def test_a_statement_is_compared_over_its_own_time(asked: Asked) -> None:
-    """What lies outside it is missed on neither side, unless the time is said."""
-    later = f"{HEAD}x,{at(3600)},1,1,1,USD\n"
-    assert (GAPS, [("missing_here", None, None)]) == asked.pairs(
-        later, "--wallet", "kimi-main", "--tolerance-s", "9000"
-    )
-    status, out = asked.status(rows(0, 1) + f"x,{at(3600)},1,1,1,USD\n", "--until", at(60), "--format", "json")
-    told = json.loads(out)
-    assert (MATCHED, 1, at(60)) == (status, told["statement"]["rows_outside"], told["until"])
-    assert MATCHED == asked.status(rows(0, 1), "--since", at(-60))[0]
 
 
 def test_a_legend_names_the_columns(asked: Asked) -> None:
@@ -177,6 +93,12 @@ def test_a_table_says_what_does_not_match(asked: Asked) -> None:
     assert "USD 0.5 0.25 0.25 0.25 0.25 0" in sums
 
 
+def test_a_table_tells_the_currencies_of_what_differs(asked: Asked) -> None:
+    """One number in two currencies is no equal amount."""
+    status, out = asked.status(rows(0, 1).replace("USD", "CNY"))
+    assert (DIFFER, True) == (status, "0.25 USD 0.25 CNY" in " ".join(out.replace("│", " ").split()))
+
+
 def test_many_gaps_are_not_all_shown(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table says how many more there are."""
     monkeypatch.setattr("service.cli._matched.SHOWN_MAX", 1)
@@ -194,34 +116,6 @@ def test_csv_and_json_hold_the_same(asked: Asked) -> None:
     assert "Output tokens" == told["statement"]["columns"]["output_tokens"]
 
 
-def test_simulated_attempts_are_asked_for_by_name(asked: Asked) -> None:
-    """And said to be no money."""
-    status, out = asked.status(rows(3), "--wallet", "played")
-    assert (MATCHED, True) == (status, out.startswith("SIMULATED"))
-
-
-def test_an_unknown_wallet_is_refused(asked: Asked) -> None:
-    """Those that there are stand in the remedy."""
-    assert FAILED == asked.status(rows(0), "--wallet", "nobody")[0]
-    assert "kimi-main" in asked.err
-
-
-def test_of_several_wallets_one_must_be_named(asked: Asked, made: "Made") -> None:
-    """Two together may be, for an account that several keys share."""
-    of: dict[str, Any] = {"tool_call_id": "9" * 32}
-    extra: list[OfCall] = [
-        made.tool_call(**of),
-        made.intent(**of, wallet="second"),
-        made.settlement(**of),
-        made.answer(**of),
-    ]
-    asyncio.run(write(asked.folder, extra))
-    assert FAILED == asked.status(rows(0, 1))[0]
-    assert "--wallet NAME" in asked.err
-    assert MATCHED == asked.status(rows(0, 1), "--wallet", "kimi-main")[0]
-    assert GAPS == asked.status(rows(0, 1), "--wallet", "kimi-main", "--wallet", "second")[0]
-
-
 def test_long_ledgers_are_read_page_by_page(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost between pages."""
     monkeypatch.setattr(ledger_match, "PAGE_ROWS_MAX", 1)
@@ -237,6 +131,7 @@ def test_long_ledgers_are_read_page_by_page(asked: Asked, monkeypatch: pytest.Mo
         (rows(0), ("--since", "never"), "'never'"),
         (rows(0), ("--zone", "Mars/Base"), "'Mars/Base'"),
         (rows(0), ("--columns", "/nowhere/columns.toml"), "cannot be read"),
+        (rows(0), ("--currency", "dollar"), "'dollar' is no ISO 4217 currency code"),
     ],
 )
 def test_what_cannot_be_read_has_a_remedy(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,12 @@ from service.cli._main import main
 from service.cli.prove import SIMULATED_STATUS, Live, _on_daemon, status_of
 from service.core.entries import decode
 from service.core.proving import Proof
-from service.core.words import VerdictWord
+from service.core.words import ReadingCause, VerdictWord
+from service.ledger.checkpoints import Checkpoints
+from service.ledger.proving import covering
 from service.serving.operator import OPERATOR
 from service.simulator.app import start
+from tests.cli.test_bundle import fill_disk
 from tests.conftest import Made
 from tests.processes import run
 from tests.tools.told import READ
@@ -60,6 +64,9 @@ def test_the_live_line(made: Made) -> None:
     assert live.told(READ) is None
     later = msgspec.structs.replace(READ, at="2026-11-22T16:21:11.000000Z")
     assert "(unchanged: waiting)" in (live.told(later) or "")
+    assert live.told(msgspec.structs.replace(READ, cause=ReadingCause.SCHEDULE, counter="other")) is None
+    played = msgspec.structs.replace(READ, counter="played", simulated=True)
+    assert "SIMULATED: played read: available" in (live.told(played) or "")
 
 
 @pytest.fixture(scope="module")
@@ -148,30 +155,45 @@ def test_a_bundle_is_never_written_over(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "data").exists()
 
 
-def test_a_folder_that_takes_no_file_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_takes_no_file_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is spent, and before there is a ledger."""
     out = tmp_path / "nowhere" / "proof.zip"
     assert 1 == main(["prove", "--out", str(out), "--data-dir", str(tmp_path / "data")])
     assert "no file can be written to" in capsys.readouterr().err
+    long = str(tmp_path / f"{'p' * 300}.zip")
+    assert 1 == main(["prove", "--out", long, "--data-dir", str(tmp_path / "data")])
+    assert "cannot be written: File name too long" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
 
-def test_a_proof_is_shown_though_its_bundle_is_lost(
+def test_a_proof_is_shown_though_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It was paid for: the verdict is told, the loss is said, and the status is 1."""
-
-    def lose(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("service.cli.prove.write_bundle", lose)
+    monkeypatch.setattr(Path, "open", fill_disk)
     monkeypatch.setenv("EXAI_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     assert 1 == main(["prove", "--wallet", "glm"])
     said = capsys.readouterr()
     assert "SIMULATED: PROVEN (P1)" in said.out
     assert "Bundle:" not in said.out
-    assert "could not be written: [Errno 28]" in said.err
+    assert "no bundle was written: exai-proof-" in said.err
+    assert "No space left on device. The ledger holds the proof: exai ledger show " in said.err
+    assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_proof_is_shown_though_no_checkpoint_covers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As JSON, too: without a bundle, and with the status that the command exits with."""
+    monkeypatch.setattr("service.cli._bundle.covering", partial(covering, wait_s=0))
+    monkeypatch.setattr("service.cli.prove.Checkpoints", lambda _: Checkpoints(tmp_path / "lost"))
+    monkeypatch.setenv("EXAI_DATA_DIR", str(tmp_path / "data"))
+    assert 1 == main(["prove", "--wallet", "glm", "--format", "json", "--out", str(tmp_path / "p.zip")])
+    said = capsys.readouterr()
+    told = json.loads(said.out)
+    assert ("PROVEN", None, 1) == (told["proof"]["word"], told["bundle"], told["status"])
+    assert "no bundle was written: no signed checkpoint covers the proof yet." in said.err
 
 
 async def test_an_interrupt_waits_for_no_proof() -> None:
