@@ -76,8 +76,10 @@ def _over_time() -> Iterable[Panel]:
     ).decimals(4)
     yield graph(
         "The newest window: the provider's movement less ours",
-        "exai_window_difference: 0 where both agree; above it somebody else spends, or we are overcharged; below"
-        f" it something was not charged, or not yet. {_APART}",
+        "exai_window_difference: what moved less what our attempts surely come to; 0 where both agree. Above it:"
+        " attempts in doubt, or at the window's edges, were billed inside; else somebody else spends, or we are"
+        " overcharged. Below it something was not charged, or not yet. No data: no window was judged yet, or what"
+        f" moved in the newest cannot be told. {_APART}",
         units.NoUnit,
         *apart(
             partial(_of_each_wallet, "exai_window_difference"),

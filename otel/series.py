@@ -13,6 +13,14 @@ SIMULATED = "simulated"  # the label, and the word in the detail of a start's en
 Values = tuple[str, ...]
 OfModel = tuple[str, str, str]
 """Provider, model, and whether a simulator stands in for the provider."""
+OfWallet = tuple[str, str, str]
+"""A wallet's name, its provider, and whether a simulator stands in for that."""
+OF_WALLET = ("wallet", "provider", SIMULATED)
+WHOSE_WALLET = (
+    "wallet: its name, or other; provider: whose account it is; simulated: whether a simulator stands in for the"
+    " provider"
+)
+UNIT = "currency: ISO 4217, or credits or tokens of a plan or package, never summed over"
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
 

@@ -11,23 +11,29 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from otel.series import OTHER, SIMULATED, Values, simulated_word, stand, standing
+from otel.series import (
+    OF_WALLET,
+    OTHER,
+    SIMULATED,
+    UNIT,
+    WHOSE_WALLET,
+    OfWallet,
+    Values,
+    simulated_word,
+    stand,
+    standing,
+)
+from otel.verdicts import VerdictMetrics
 from service.core.books import Figure, ReadingEntry, VerdictEntry, VerificationEntry
 from service.core.entries import ENDS, ResolutionEntry, SettlementEntry
 from service.core.money import PICO_PER_UNIT, pico
-from service.core.movement import sound, tells
+from service.core.movement import sound, speaks
 from service.core.record import Attempt
 from service.core.times import NS_PER_S, utc_ns
 from service.core.window import movements
-from service.core.words import ReadingOutcome, VerdictWord, VerificationOutcome
+from service.core.words import ReadingOutcome, VerificationOutcome
 
 OUTCOMES = tuple(str(outcome) for outcome in ENDS.values())
-_OF = ("wallet", "provider", SIMULATED)
-_WHOSE = (
-    "wallet: its name, or other; provider: whose account it is; simulated: whether a simulator stands in for the"
-    " provider"
-)
-_UNIT = "currency: ISO 4217, or credits or tokens of a plan or package, never summed over"
 _WINDOWS = {
     "credits_5h": "5h",
     "percent_5h": "5h",
@@ -37,9 +43,6 @@ _WINDOWS = {
 }
 _LEFT = frozenset({"package_tokens"})  # figures that say what is left; the others of a quota say what is used
 
-OfWallet = tuple[str, str, str]
-"""A wallet's name, its provider, and whether a simulator stands in for that."""
-
 
 class WalletLabels(msgspec.Struct, frozen=True, kw_only=True):
     """A wallet of this start, as labels know it.
@@ -47,6 +50,8 @@ class WalletLabels(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         currency: what it is billed in; None if that is not known.
         is_read: whether the provider's counters are asked at all.
+        age_s_max: how old a reading may be while calls are made.
+        idle_age_s_max: the same while none are.
     """
 
     name: str
@@ -54,6 +59,8 @@ class WalletLabels(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None
     simulated: bool
     is_read: bool = True
+    age_s_max: float = 900.0
+    idle_age_s_max: float = 10_800.0
 
 
 class BooksBefore(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +97,12 @@ class WalletMetrics(Collector):
         self._providers = {one.provider for one in self._wallets.values()} | {name for name, _ in self._counters}
         self._last: dict[tuple[OfWallet, str], ReadingEntry] = {}
         self._said: dict[tuple[OfWallet, str], ReadingOutcome] = {}
-        self._told_by: dict[tuple[OfWallet, str], str] = {}
         self._read_at_ns: dict[OfWallet, int] = {}
         self._now_ns: Callable[[], int] | None = None
         self._begun_ns = 0
         self._define_ours(registry)
         self._define_theirs(registry)
-        self._define_findings(registry)
+        self._verdicts = VerdictMetrics(registry, self._series())
         registry.register(self)
 
     def follow(self, before: BooksBefore, now_ns: Callable[[], int]) -> None:
@@ -106,17 +112,23 @@ class WalletMetrics(Collector):
         """
         for reading in before.readings:
             self._note(self._of(reading.wallet, reading.provider, simulated=reading.simulated), reading)
-        for verdict in before.verdicts:
-            self._show(self._of(verdict.wallet, verdict.provider, simulated=verdict.simulated), verdict)
+        for verdict in sorted(before.verdicts, key=lambda one: one.index):
+            self._show(verdict)
         self._begun_ns, self._now_ns = now_ns(), now_ns
 
     def collect(self) -> Iterable[Metric]:
-        """Say how old each wallet's newest reading is; of one that was never read, since when it is missed."""
+        """Say how old each wallet's newest reading is, since the start if there is none, and how old it may be."""
         ages = GaugeMetricFamily(
             "exai_wallet_reading_age_seconds",
             "Time since a counter of money or quota was last read; since the start if it never was; no series"
-            f" where none is offered or asked; {_WHOSE}.",
-            labels=_OF,
+            f" where none is offered or asked; {WHOSE_WALLET}.",
+            labels=OF_WALLET,
+        )
+        allowed = GaugeMetricFamily(
+            "exai_wallet_reading_age_allowed_seconds",
+            f"How old that reading may be, by how often counters are to be read; {WHOSE_WALLET}; during: calls, or"
+            " quiet while none are made.",
+            labels=(*OF_WALLET, "during"),
         )
         if self._now_ns is not None:
             now_ns = self._now_ns()
@@ -125,7 +137,9 @@ class WalletMetrics(Collector):
                 if one.is_read and self._is_offered(of):
                     read_ns = self._read_at_ns.get(of, self._begun_ns)
                     ages.add_metric(of, max(0, now_ns - read_ns) / NS_PER_S)
-        yield ages
+                    allowed.add_metric((*of, "calls"), one.age_s_max)
+                    allowed.add_metric((*of, "quiet"), one.idle_age_s_max)
+        yield from (ages, allowed)
 
     def ended(self, attempt: Attempt) -> None:
         """Count an attempt's end, and what it cost."""
@@ -160,37 +174,27 @@ class WalletMetrics(Collector):
 
     def judged(self, verdict: VerdictEntry) -> None:
         """Take a verdict on a window, or on single attempts."""
-        of = self._of(verdict.wallet, verdict.provider, simulated=verdict.simulated)
-        if verdict.attempts:
-            series = standing(self._judged, self._judged_of, (*of, str(verdict.word)))
-            series.inc(len(verdict.attempts))
-            return
-        standing(self._windows, self._windows_of, (*of, str(verdict.word))).inc()
-        self._show(of, verdict)
+        self._verdicts.count(self._of(verdict.wallet, verdict.provider, simulated=verdict.simulated), verdict)
+        self._show(verdict)
 
-    def _show(self, of: OfWallet, verdict: VerdictEntry) -> None:
-        if of[0] == OTHER or verdict.attempts:
-            return
-        for word in VerdictWord:
-            self._verdict.labels(*of, word.value).set(word is verdict.word)
-        sums = verdict.sums
-        if sums is not None and sums.moved is not None:
-            difference = pico(sums.moved) - pico(sums.surely)
-            self._difference.labels(*of, sums.unit).set(difference / PICO_PER_UNIT)
+    def _show(self, verdict: VerdictEntry) -> None:
+        names = verdict.wallet, *verdict.shared_with
+        of, *others = (self._of(name, verdict.provider, simulated=verdict.simulated) for name in names)
+        self._verdicts.show(of, [one for one in others if one[0] != OTHER], verdict)
 
     def _note(self, of: OfWallet, reading: ReadingEntry) -> None:
         """Remember a reading, and show what it says is left."""
         if of[0] == OTHER:
             return
         key = of, reading.counter
-        if tells(reading) or reading.outcome is not ReadingOutcome.READ:
+        if speaks(reading) or reading.outcome is not ReadingOutcome.READ:
             self._said[key] = reading.outcome
         if reading.outcome is not ReadingOutcome.READ or not sound(reading.figures):
             return
         self._last[key] = reading
         for figure in reading.figures:
             self._left(of, figure)
-        if tells(reading):
+        if speaks(reading):
             self._read_at_ns[of] = utc_ns(reading.at)
 
     def _left(self, of: OfWallet, figure: Figure) -> None:
@@ -207,11 +211,9 @@ class WalletMetrics(Collector):
         self._quota.labels(*of, window, figure.unit).set(left / PICO_PER_UNIT)
 
     def _consumed_since(self, of: OfWallet, before: ReadingEntry, reading: ReadingEntry) -> None:
-        """Count what the counter moved; of two counters of one unit, only what the first that moved says."""
         for moved in movements((before,), (reading,)):
-            if self._told_by.setdefault((of, moved.unit), reading.counter) == reading.counter:
-                consumed = standing(self._consumed, self._consumed_of, (*of, moved.unit))
-                consumed.inc(moved.least / PICO_PER_UNIT)
+            consumed = standing(self._consumed, self._consumed_of, (*of, moved.unit))
+            consumed.inc(moved.least / PICO_PER_UNIT)
 
     def _is_offered(self, of: OfWallet) -> bool:
         """Say whether there is a counter: not every one that was asked said that there is no such thing."""
@@ -244,16 +246,16 @@ class WalletMetrics(Collector):
     def _define_ours(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter(
             "exai_wallet_attempts_total",
-            f"Attempts that ended, by the wallet that pays; {_WHOSE}; outcome: how the attempt ended.",
-            (*_OF, "outcome"),
+            f"Attempts that ended, by the wallet that pays; {WHOSE_WALLET}; outcome: how the attempt ended.",
+            (*OF_WALLET, "outcome"),
             registry=registry,
         )
         self._attempts_of = stand(self._attempts, ((*of, how) for of in self._series() for how in OUTCOMES))
         self._spend = Counter(
             "exai_wallet_spend_total",
             "Our side: cost of settled attempts, and what was stated or read for reconciled ones, by the wallet"
-            f" that pays; {_WHOSE}; {_UNIT}.",
-            (*_OF, "currency"),
+            f" that pays; {WHOSE_WALLET}; {UNIT}.",
+            (*OF_WALLET, "currency"),
             registry=registry,
         )
         self._spend_of = stand(self._spend, self._in_currency())
@@ -262,23 +264,23 @@ class WalletMetrics(Collector):
         self._consumed = Counter(
             "exai_wallet_consumed_total",
             "The provider's side: what its own counter says was consumed between readings. A top-up never makes it"
-            f" fall; of what a top-up hides it counts the least; {_WHOSE}; {_UNIT}.",
-            (*_OF, "currency"),
+            f" fall; of what a top-up hides it counts the least; {WHOSE_WALLET}; {UNIT}.",
+            (*OF_WALLET, "currency"),
             registry=registry,
         )
         self._consumed_of = stand(self._consumed, self._in_currency())
         self._balance = Gauge(
             "exai_wallet_balance",
-            f"What may still be spent, as last read from the provider; {_WHOSE}; {_UNIT}.",
-            (*_OF, "currency"),
+            f"What may still be spent, as last read from the provider; {WHOSE_WALLET}; {UNIT}.",
+            (*OF_WALLET, "currency"),
             registry=registry,
         )
         self._balance_of: dict[Values, Gauge] = {}  # nothing stands: before a reading no balance is known
         self._quota = Gauge(
             "exai_wallet_quota_remaining",
-            f"What a plan or a package has left, as last read; {_WHOSE}; window: of which quota; unit: credits,"
-            " percent or tokens.",
-            (*_OF, "window", "unit"),
+            f"What a plan or a package has left, as last read; {WHOSE_WALLET}; window: of which quota; unit:"
+            " credits, percent or tokens.",
+            (*OF_WALLET, "window", "unit"),
             registry=registry,
         )
         self._readings = Counter(
@@ -308,35 +310,4 @@ class WalletMetrics(Collector):
         )
         self._verifications_of = stand(
             self._verifications, ((*of, outcome.value) for of in sorted(modes) for outcome in VerificationOutcome)
-        )
-
-    def _define_findings(self, registry: CollectorRegistry) -> None:
-        words = [(*of, word.value) for of in self._series() for word in VerdictWord]
-        self._windows = Counter(
-            "exai_windows_total",
-            "Verdicts on windows between two readings; one that is judged anew counts again;"
-            f" {_WHOSE}; verdict: its word.",
-            (*_OF, "verdict"),
-            registry=registry,
-        )
-        self._windows_of = stand(self._windows, words)
-        self._judged = Counter(
-            "exai_judged_attempts_total",
-            f"Attempts that had a verdict of their own, beside their window's; {_WHOSE}; verdict: its word.",
-            (*_OF, "verdict"),
-            registry=registry,
-        )
-        self._judged_of = stand(self._judged, words)
-        self._verdict = Gauge(
-            "exai_wallet_verdict",
-            f"1 for the word of the newest verdict on a window, 0 for the others; {_WHOSE}; verdict: the word.",
-            (*_OF, "verdict"),
-            registry=registry,
-        )
-        self._difference = Gauge(
-            "exai_window_difference",
-            "By how much more the provider's counter moved in the newest window than our attempts surely come to;"
-            f" less than 0: by how much less; {_WHOSE}; {_UNIT}.",
-            (*_OF, "currency"),
-            registry=registry,
         )

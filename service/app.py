@@ -24,6 +24,7 @@ from service.calling.inquiring import Inquirer
 from service.calling.retry import RetryPolicy
 from service.calling.routing import Router
 from service.calling.wire import Deadlines, Wire
+from service.checks.proving import STALE_INTERVALS
 from service.clock import SystemClock, refuse_absurd
 from service.core.pricing import PriceTable
 from service.core.shapes import Clock, Prover, Provider, Tool
@@ -94,7 +95,7 @@ async def running(
         ports = {part: int(listener.getsockname()[1]) for part, listener in listeners.items()}
         url, console_url = settings.url(ports[MAIN]), settings.url(ports.get("console", ports[MAIN]))
         stopped = asyncio.Event()
-        labels = _labels(offered, known, prices, wallets, is_reading=settings.readings)
+        labels = _labels(offered, known, prices, wallets, settings)
         activity, detail = Activity(), _start_detail(prices, wallets)
         kept = await recording(stack, settings, environ, clock, labels, stopped, detail, heard=[activity])
         await follow_file(
@@ -248,8 +249,7 @@ def _labels(
     known: Mapping[str, Provider],
     prices: PriceTable,
     wallets: tuple[Wallet, ...],
-    *,
-    is_reading: bool,
+    settings: Settings,
 ) -> Labels:
     models = {(row.provider, row.model) for row in prices.rows}
     models |= {(one.provider, known[one.provider].model_for(one.plan)) for one in wallets}
@@ -266,7 +266,9 @@ def _labels(
                 provider=one.provider,
                 currency=one.currency,
                 simulated=one.simulated,
-                is_read=is_reading,
+                is_read=settings.readings,
+                age_s_max=STALE_INTERVALS * settings.reading_interval_s,
+                idle_age_s_max=STALE_INTERVALS * settings.reading_idle_s,
             )
             for one in wallets
         ),

@@ -46,6 +46,7 @@ from service.settings import Settings
 from service.web import health
 
 EXPORT_CLOSE_S = 2.0
+_VERDICTS_BEFORE = 20
 
 _log = logging.getLogger(__name__)
 
@@ -137,11 +138,16 @@ def _metrics(reading: Reading, labels: Labels, spans: ExportQueue, clock: Clock)
 
 
 def _before(reading: Reading, labels: Labels) -> BooksBefore:
-    """Read what was known of this start's wallets, so that no consumption is lost or counted twice."""
-    names = [wallet.name for wallet in labels.wallets]
-    newest = [reading.verdicts(wallet=name, limit=1) for name in names]
+    """Read what was known of this start's wallets, so that no consumption is lost or counted twice.
+
+    The verdict that was written last may be on an old window that was judged again, so some are read.
+    """
+    wallets = labels.wallets
+    newest = [
+        reading.verdicts(wallet=one.name, simulated=one.simulated, limit=_VERDICTS_BEFORE) for one in wallets
+    ]
     return BooksBefore(
-        readings=tuple(one for name in names for one in last_read(reading, name)),
+        readings=tuple(found for one in wallets for found in last_read(reading, one.name)),
         verdicts=tuple(one for found in newest for one in found),
     )
 

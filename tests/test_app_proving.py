@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from service.app import running
-from service.core.books import ReadingEntry
-from service.core.words import ReadingCause, ReadingOutcome
+from service.core.books import ReadingEntry, VerdictEntry
+from service.core.words import ReadingCause, ReadingOutcome, VerdictWord
 from service.mounting import Service
 from service.secret import Secret
 from service.settings import Settings, WalletSource
@@ -113,3 +113,36 @@ async def test_readings_are_had_on_demand(tmp_path: Path, simulator: Simulator) 
         found = await service.proving.readers.read(wallet, cause=ReadingCause.DEMAND)
         assert {"balance", "account"} == {one.counter for one in found}
         assert await service.proving.reconciler.reconcile(wallet) is None
+
+
+async def test_a_restart_shows_the_newest_window_though_an_old_one_was_judged_last(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """The verdict that was written last may be on an earlier window, or on a real wallet of the same name."""
+    quiet = msgspec.structs.replace(settings(tmp_path, simulator.urls["KIMI_BASE_URL"]), readings=False)
+    newest_window = VerdictEntry(
+        rule=1,
+        provider="kimi",
+        wallet="main",
+        simulated=True,
+        word=VerdictWord.PROVEN,
+        code="P1",
+        sentence="Said.",
+        opened=30,
+        closed=40,
+    )
+    judged_anew = msgspec.structs.replace(
+        newest_window, word=VerdictWord.MISMATCH, code="M2", opened=10, closed=20
+    )
+    of_another = msgspec.structs.replace(newest_window, simulated=False, code="U2", word=VerdictWord.UNVERIFIED)
+    async with running(quiet, environ={}) as service:
+        await service.kept.ledger.append(newest_window, judged_anew, *[of_another] * 30)
+    async with (
+        running(quiet, environ={}) as service,
+        aiohttp.ClientSession() as http,
+        http.get(f"{service.url}/metrics") as answer,
+    ):
+        series = [line for line in (await answer.text()).splitlines() if line.startswith("exai_wallet_verdict{")]
+    assert ["PROVEN"] == [
+        word for word in VerdictWord for line in series if f'"{word}"' in line and line[-3:] == "1.0"
+    ]

@@ -104,6 +104,13 @@ def test_the_rules_are_loaded_and_sound(watched: "Watched") -> None:
         assert "alert" in rule or watched.now(rule["record"]), rule
 
 
+def test_how_old_a_reading_may_be_follows_from_the_settings(watched: "Watched") -> None:
+    """Three times what is set, as `/health` has it: here a second while calls are made, and an hour by default."""
+    found = watched.now("exai_wallet_reading_age_allowed_seconds")
+    allowed = {series["metric"]["during"]: float(series["value"][1]) for series in found}
+    assert {"calls": 3.0, "quiet": 10_800.0} == allowed
+
+
 def test_nothing_is_wrong_with_a_demo(watched: "Watched") -> None:
     """Of all alerts only those are about to fire that must: it is simulated, and an attempt is in doubt."""
     alerts = {alert["labels"]["alertname"] for alert in watched.ask("alerts")["alerts"]}

@@ -2,124 +2,25 @@
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from otel.wallets import BooksBefore, WalletLabels, WalletMetrics
-from service.core.books import Figure, ReadingEntry, VerdictEntry, VerificationEntry, WindowSums
-from service.core.times import NS_PER_S, utc_ns
-from service.core.words import ReadingCause, ReadingOutcome, VerdictWord, VerificationOutcome
+from otel.wallets import BooksBefore, WalletMetrics
+from service.core.books import Figure, VerificationEntry
+from service.core.times import NS_PER_S
+from service.core.words import ReadingOutcome, VerdictWord, VerificationOutcome
+from tests.otel.shown import AT, COUNTERS, REAL, WALLETS, Shown, balance, failed, verdict
 
 if TYPE_CHECKING:
     from tests.conftest import Made
 
-AT = "2026-11-22T16:21:00.000000Z"
-NOW_NS = utc_ns(AT)
-REAL = ("kimi", "false", "kimi-main")  # label values in the order of the labels' names
-WALLETS = (
-    WalletLabels(name="kimi-main", provider="kimi", currency="USD", simulated=False),
-    WalletLabels(name="glm-plan", provider="glm", currency="CNY", simulated=False),
-    WalletLabels(name="glm-played", provider="glm", currency="CNY", simulated=True),
-    WalletLabels(name="unread", provider="kimi", currency=None, simulated=False, is_read=False),
-)
-COUNTERS = (("kimi", "balance"), ("kimi", "account"), ("glm", "account_report"), ("glm", "packages"))
-Readings = dict[tuple[str, ...], float]
-
-
-class Shown:
-    """The metrics of wallets, at a time that stands still until it is moved."""
-
-    def __init__(self, before: BooksBefore | None = None) -> None:
-        self.now_ns = NOW_NS
-        self._registry = CollectorRegistry()
-        self.wallets = WalletMetrics(self._registry, WALLETS, COUNTERS)
-        self.wallets.follow(before or BooksBefore(), lambda: self.now_ns)
-
-    def read(self, name: str) -> Readings:
-        """Read one metric's series, by label values in the order of the labels' names."""
-        return {
-            tuple(value for _, value in sorted(sample.labels.items())): sample.value
-            for family in self._registry.collect()
-            for sample in family.samples
-            if sample.name == name
-        }
-
-    def moved(self, name: str) -> Readings:
-        """Read those of a metric's series that are not 0."""
-        return {series: value for series, value in self.read(name).items() if value}
-
-    def ages(self) -> dict[str, float]:
-        """Read the ages, by wallet."""
-        return {series[-1]: value for series, value in self.read("exai_wallet_reading_age_seconds").items()}
+LATER = "2026-11-22T16:21:30.000000Z"
 
 
 @pytest.fixture
 def shown() -> Shown:
     """Metrics of a service that has read nothing yet."""
     return Shown()
-
-
-def money(name: str, amount: str, unit: str = "USD") -> Figure:
-    """State an amount to five decimals."""
-    return Figure(name=name, amount=amount, unit=unit, resolution="0.00001")
-
-
-def balance(available: str, *, voucher: str = "0", **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
-    """Read Kimi's balance, all of it cash but the voucher."""
-    cash = f"{float(available) - float(voucher):.5f}"
-    figures = (money("available", available), money("voucher", voucher), money("cash", cash))
-    entry = ReadingEntry(
-        at=AT,
-        provider="kimi",
-        wallet="kimi-main",
-        counter="balance",
-        endpoint="https://api.moonshot.ai/v1/users/me/balance",
-        cause=ReadingCause.SCHEDULE,
-        outcome=ReadingOutcome.READ,
-        status=200,
-        asked_at=AT,
-        figures=figures,
-        tells={},
-        message="",
-        provider_ids={},
-        simulated=False,
-    )
-    return msgspec.structs.replace(entry, **changed)
-
-
-def failed(outcome: ReadingOutcome, **changed: Any) -> ReadingEntry:  # noqa: ANN401 - any field
-    """Fail to read Kimi's balance."""
-    return balance("0", **{"outcome": outcome, "status": 401, "figures": (), **changed})
-
-
-def verdict(word: VerdictWord, **changed: Any) -> VerdictEntry:  # noqa: ANN401 - any field
-    """Judge a window in which 0.3 USD moved and our calls come to 0.25."""
-    sums = WindowSums(
-        unit="USD",
-        opening="10",
-        closing="9.7",
-        moved="0.3",
-        added=None,
-        surely="0.25",
-        straddling="0",
-        in_doubt="0",
-        tolerance="0.00003",
-        attempts=2,
-    )
-    entry = VerdictEntry(
-        rule=1,
-        provider="kimi",
-        wallet="kimi-main",
-        simulated=False,
-        word=word,
-        code="U3",
-        sentence="Said.",
-        after=1,
-        until=9,
-        sums=sums,
-    )
-    return msgspec.structs.replace(entry, **changed)
 
 
 def test_our_side_is_kept_by_wallet(shown: Shown, made: "Made") -> None:
@@ -182,14 +83,6 @@ def test_a_counter_that_began_anew_or_of_another_wallet_moves_nothing(shown: Sho
     assert {("balance", "read", "kimi", "false"): 3.0} == shown.moved("exai_readings_total")
 
 
-def test_a_unit_is_told_by_one_counter(shown: Shown) -> None:
-    """Two counters that saw the same money move never count it twice."""
-    for amount in ("10", "9"):
-        for counter in ("balance", "account"):
-            shown.wallets.read(balance(amount, counter=counter))
-    assert {("USD", *REAL): 1.0} == shown.moved("exai_wallet_consumed_total")
-
-
 def test_readings_are_counted_by_what_came_of_them(shown: Shown) -> None:
     """Every series of this start stands at 0; a counter that nobody announced is other."""
     assert 0.0 == shown.read("exai_readings_total")["packages", "refused", "glm", "true"]
@@ -221,15 +114,35 @@ def test_a_plan_says_what_is_left_of_each_window(shown: Shown) -> None:
 def test_an_age_grows_until_a_reading(shown: Shown) -> None:
     """Never read: since the start. A failure and a counter that holds no money leave the age as it is."""
     shown.now_ns += 40 * NS_PER_S
-    assert {"kimi-main": 40.0, "glm-plan": 40.0, "glm-played": 40.0} == shown.ages()
-    shown.wallets.read(failed(ReadingOutcome.UNREACHABLE))
-    shown.wallets.read(balance("1", counter="account", figures=()))
+    assert dict.fromkeys(("kimi-main", "kimi-b", "glm-plan", "glm-played"), 40.0) == shown.ages()
+    shown.wallets.read(failed(ReadingOutcome.UNREACHABLE, at=LATER))
+    shown.wallets.read(balance("1", counter="account", figures=(), at=LATER))
     assert 40.0 == shown.ages()["kimi-main"]
     shown.wallets.read(balance("1"))
     shown.now_ns += 2 * NS_PER_S
     assert 42.0 == shown.ages()["kimi-main"]
-    shown.wallets.read(balance("1", at="2026-11-22T16:21:41.000000Z"))
-    assert 1.0 == shown.ages()["kimi-main"]
+    shown.wallets.read(balance("1", at=LATER))
+    assert 12.0 == shown.ages()["kimi-main"]
+
+
+def test_a_plan_that_nothing_was_drawn_from_is_read(shown: Shown) -> None:
+    """It has no figure yet, and its counter answers all the same: the age begins anew, and it is offered."""
+    untouched = {"credits_5h": "0 of 12000", "credits_week": "0 of 60000"}
+    of_plan: dict[str, Any] = {"wallet": "glm-plan", "provider": "glm", "counter": "quota", "figures": ()}
+    shown.wallets.read(failed(ReadingOutcome.NOT_OFFERED, **of_plan))
+    assert "glm-plan" not in shown.ages()
+    shown.now_ns += 40 * NS_PER_S
+    shown.wallets.read(balance("0", **of_plan, tells=untouched, at=LATER))
+    assert 10.0 == shown.ages()["glm-plan"]
+
+
+def test_how_old_a_reading_may_be_stands_beside_its_age(shown: Shown) -> None:
+    """While calls are made and while none are; nothing is said of a wallet that has no age."""
+    allowed = shown.read("exai_wallet_reading_age_allowed_seconds")
+    assert {60.0, 600.0} == {allowed[during, "kimi", "false", "kimi-b"] for during in ("calls", "quiet")}
+    assert {900.0, 10_800.0} == {allowed[during, *REAL] for during in ("calls", "quiet")}
+    assert allowed["calls", *REAL] < allowed["quiet", *REAL]
+    assert shown.ages().keys() == {series[-1] for series in allowed}
 
 
 def test_an_age_goes_on_over_a_restart() -> None:
@@ -251,36 +164,6 @@ def test_before_it_follows_no_age_is_claimed() -> None:
     registry = CollectorRegistry()
     WalletMetrics(registry, WALLETS, COUNTERS)
     assert registry.get_sample_value("exai_wallet_reading_age_seconds") is None
-
-
-def test_the_newest_window_is_shown(shown: Shown) -> None:
-    """One word is 1; windows are counted by word; the difference is theirs less ours."""
-    assert {} == shown.read("exai_wallet_verdict")
-    shown.wallets.judged(verdict(VerdictWord.UNVERIFIED))
-    shown.wallets.judged(verdict(VerdictWord.MISMATCH))
-    shown.wallets.judged(verdict(VerdictWord.MISMATCH, sums=None))
-    of = ("kimi", "false")
-    words = {word.value: float(word is VerdictWord.MISMATCH) for word in VerdictWord}
-    assert {(*of, word, "kimi-main"): one for word, one in words.items()} == shown.read("exai_wallet_verdict")
-    assert {(*of, "UNVERIFIED", "kimi-main"): 1.0, (*of, "MISMATCH", "kimi-main"): 2.0} == shown.moved(
-        "exai_windows_total"
-    )
-    assert {("USD", *REAL): pytest.approx(0.05)} == shown.read("exai_window_difference")
-
-
-def test_a_verdict_on_attempts_is_no_window(shown: Shown) -> None:
-    """It counts the attempts that it names."""
-    shown.wallets.judged(verdict(VerdictWord.MISMATCH, attempts=("a", "b"), sums=None))
-    assert {} == shown.read("exai_wallet_verdict")
-    assert {} == shown.moved("exai_windows_total")
-    assert {("kimi", "false", "MISMATCH", "kimi-main"): 2.0} == shown.moved("exai_judged_attempts_total")
-
-
-def test_a_strangers_window_is_counted_as_other(shown: Shown) -> None:
-    """A wallet that is gone has no current verdict."""
-    shown.wallets.judged(verdict(VerdictWord.PROVEN, wallet="gone"))
-    assert {} == shown.read("exai_wallet_verdict")
-    assert {("kimi", "false", "PROVEN", "other"): 1.0} == shown.moved("exai_windows_total")
 
 
 @pytest.mark.parametrize(("provider", "label"), [("kimi", "kimi"), ("<b>", "other")])
