@@ -77,9 +77,9 @@ def create(
         assure: says how far the log is signed and verified; it blocks.
         may_stay: whether who made a request may still read.
         wallets: names of those that this service pays from, whether or not the ledger knows them yet.
-        prove: begins a proof as a tool call of its own, given a wallet's name and what it may cost at most (None
-            for either: its own choice), and gives that call's id without waiting for its end. It raises an
-            `ExaiError` where it may not begin. Without it the console offers no proof.
+        prove: begins a proof as a tool call of its own, given who asks, a wallet's name and what it may cost at
+            most (None for either of these: its own choice), and gives that call's id without waiting for its end.
+            It raises an `ExaiError` where it may not begin. Without it the console offers no proof.
         local_may_prove: whether a reader on this machine may begin one without a token.
         proof_most: by wallet, the most that a proof may be given, and its unit.
 

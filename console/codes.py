@@ -65,7 +65,8 @@ CODES: dict[str, Code] = {
     ),
     "U3": Code(
         short="more moved than our calls explain",
-        means="More moved than the calls explain: somebody else spends from this account, or we are overcharged.",
+        means="More moved than the calls explain: somebody else spends from this account, we are overcharged, or"
+        " bills of earlier calls came late.",
         calls="in windows where more moved than our calls explain",
         step="Use a key of an account of its own for this service; then every movement is its own.",
     ),
@@ -98,9 +99,11 @@ CODES: dict[str, Code] = {
     ),
     "U8": Code(
         short="the plan's counter is too coarse",
-        means="The plan shows its quota in steps so large that these calls cannot be seen in it.",
+        means="The plan shows its quota in steps so large that these calls cannot be seen in it, or it stands at"
+        " its cap and moves no further.",
         calls="too small for a plan's counter to show",
-        step="`exai prove` makes enough calls for the counter to show them, if you allow their cost.",
+        step="`exai prove` makes enough calls for the counter to show them, if you allow their cost; at its cap,"
+        " once the plan's window begins anew.",
     ),
     "U9": Code(
         short="not finished",

@@ -8,11 +8,11 @@ from aiohttp import web
 
 from service.core.money import pico
 from service.core.token import ADMIN
-from service.serving.auth import LOCAL
+from service.serving.auth import LOCAL, Caller
 from service.serving.keys import CALLER
 
-Begin = Callable[[str | None, str | None], Awaitable[str]]
-"""Given a wallet and what it may cost at most, it begins a proof and gives its tool call's id."""
+Begin = Callable[[Caller, str | None, str | None], Awaitable[str]]
+"""Given who asks, a wallet and what it may cost at most, it begins a proof and gives its tool call's id."""
 _BEGUN_MAX = 64
 
 
@@ -58,8 +58,8 @@ class Proofs:
             return None
         return f"A proof begun here may come to {amount} {unit} at most for {name}; {max_cost} is more."
 
-    async def begin(self, wallet: str | None, max_cost: str | None) -> str:
-        """Begin one; give its tool call's id.
+    async def begin(self, caller: Caller, wallet: str | None, max_cost: str | None) -> str:
+        """Begin one for who asks; give its tool call's id.
 
         Raises:
             LookupError: none is offered here.
@@ -67,7 +67,7 @@ class Proofs:
         """
         if self._begin is None:
             raise LookupError
-        tool_call_id = await self._begin(wallet, max_cost)
+        tool_call_id = await self._begin(caller, wallet, max_cost)
         self._begun.append(tool_call_id)
         return tool_call_id
 

@@ -2,10 +2,10 @@
 
 Pure. Real and simulated calls get a sentence each; currencies are never added. No state is said that no verdict
 shows: without a call whose verdict is PROVEN nothing is called confirmed, and never without the time of the last
-reading.
+reading, but to a reader of one client's calls alone, who is told of no reading.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -15,6 +15,7 @@ from console.figures import counted, grouped, moment
 from console.tallies import DOUBTED, UNPRICED, held_text, share_text, spent_text
 from console.wallets import Books
 from console.words import plain
+from service.core.books import VerdictEntry
 from service.core.verdict import STILL_OPEN, UNDECIDED
 from service.core.words import VerdictWord
 from service.ledger.verdicts import VerdictCount, VerdictSum
@@ -25,6 +26,7 @@ UNREAD = (UNREAD_CODE, UNDECIDED)
 """The codes of calls that wait for a reading, or for which none can be had."""
 OPEN_QUESTIONS = (
     (DOUBTED, "in doubt"),
+    ((UNREAD_CODE,), "recorded but not confirmed for want of a reading"),
     ((FINAL_CODE,), "in windows that came short so far"),
     (("U3",), CODES["U3"].calls),
     (("U11",), "written off, whether billed or not"),
@@ -63,7 +65,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lead: the sentence.
         more: what belongs to it.
-        checked: when the counters were last read, in words; empty where no call could be charged.
+        checked: when the counters were last read, in words; empty where no call could be charged, and for a reader
+            of one client's calls alone.
     """
 
     state: State
@@ -85,7 +88,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         when: which calls these are, for example `in the last 7 days`.
         books: the wallets that these calls spent from, as far as any counter of them was asked.
         blind: those of them that cannot be read and that some of these calls wait for.
+        short: the verdicts on windows for which some of these calls wait for a final bill.
         as_of: UTC text of this moment.
+        reads: whether the reader may be told of readings.
     """
 
     counts: Sequence[VerdictCount]
@@ -93,8 +98,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     when: str
     books: Sequence[Books] = ()
     blind: Sequence[str] = ()
+    short: Sequence[VerdictEntry] = ()
     as_of: str = ""
     simulated: bool = False
+    reads: bool = True
 
     @property
     def whose(self) -> str:
@@ -111,17 +118,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def due(self) -> str:
-        """When the next window is judged at the latest, as far as a verdict says so; empty if none does."""
-        return self._due(CODES)
-
-    @property
-    def final(self) -> str:
-        """When books that came short are final, as far as a newest verdict says so; empty if none does."""
-        return self._due((FINAL_CODE,))
-
-    def _due(self, codes: Container[str]) -> str:
-        found = [one.verdict for one in self.books if one.verdict is not None and one.verdict.code in codes]
-        return min((one.due_at for one in found if one.due_at and one.due_at > self.as_of), default="")
+        """When books that came short are final, the earliest and the latest time to come; empty if unknown."""
+        found = {one.due_at for one in self.short if one.due_at is not None and one.due_at > self.as_of}
+        if not found:
+            return ""
+        first, last = moment(min(found)), moment(max(found))
+        return f"at {first}" if len(found) == 1 else f"between {first} and {last}"
 
 
 def standings(
@@ -132,6 +134,7 @@ def standings(
     owner: str | None = None,
     books: Sequence[Books] = (),
     blind: Sequence[str] = (),
+    short: Sequence[VerdictEntry] = (),
     as_of: str = "",
 ) -> tuple[Standing, ...]:
     """Say how the calls of a range stand: the real ones first, then the simulated.
@@ -142,9 +145,10 @@ def standings(
         counts: of the range.
         sums: of the same calls.
         when: which calls these are, for example `in the last 7 days`.
-        owner: the one client whose calls were counted; None for all.
+        owner: the one client whose calls were counted, to whom no reading is told of; None for all.
         books: the wallets that these calls spent from.
         blind: those of them that cannot be read and that some of these calls wait for, by `UNREAD`.
+        short: the verdicts on windows for which some of these calls wait for a final bill, by `FINAL_CODE`.
         as_of: UTC text of this moment.
     """
     if not counts:
@@ -161,8 +165,10 @@ def standings(
                 when=when,
                 books=[one for one in books if one.simulated is simulated],
                 blind=[one.wallet for one in books if one.simulated is simulated and one.wallet in blind],
+                short=[one for one in short if one.simulated is simulated],
                 as_of=as_of,
                 simulated=simulated,
+                reads=owner is None,
             )
             found.append(sentence(group))
     return tuple(found)
@@ -181,7 +187,7 @@ def sentence(group: Group) -> Standing:
         simulated=group.simulated,
         lead=f"SIMULATED: {lead}" if group.simulated else lead,
         more=tuple(more),
-        checked="" if state is State.UNCHARGED else _checked(group),
+        checked=_checked(group) if group.reads and state is not State.UNCHARGED else "",
     )
 
 
@@ -240,7 +246,7 @@ def _nothing(group: Group) -> str:
     found = []
     for codes, said in OPEN_QUESTIONS:
         calls = sum(one.calls for one in group.counts if one.code in codes)
-        final = f", final at {moment(group.final)}" if FINAL_CODE in codes and group.final else ""
+        final = f", final {group.due}" if FINAL_CODE in codes and group.due else ""
         if calls:
             found.append(f"{grouped(calls)} {'is' if calls == 1 else 'are'} {said}{final}")
     if found:
@@ -270,10 +276,9 @@ def _unread(state: State, group: Group) -> list[str]:
 
 def _waiting(group: Group) -> list[str]:
     """Say of each kind of unverified call what it waits for."""
-    due = f"It is due at {moment(group.due)}." if group.due else ""
     kinds = [
-        ((UNDECIDED,), CODES[UNDECIDED].calls, due),
-        ((FINAL_CODE,), CODES[FINAL_CODE].calls, due),
+        ((UNDECIDED,), CODES[UNDECIDED].calls, ""),
+        ((FINAL_CODE,), CODES[FINAL_CODE].calls, f"It is due {group.due}." if group.due else ""),
         ((UNREAD_CODE,), CODES[UNREAD_CODE].calls, "The charge is not confirmed."),
         (DOUBTED, "in doubt: sent, and no usage came back", "Held at the worst case, not counted as spend."),
         ((UNPRICED,), "metered, without a known price", "Unknown is not zero."),

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 import msgspec
 
+from console.windows import ends
 from console.words import plain
 from service.core.books import Figure, ReadingEntry, VerdictEntry
+from service.core.movement import speaks
 from service.core.words import ReadingOutcome
 from service.ledger.reading import PAGE_ROWS_MAX, Reading
 
@@ -48,9 +50,12 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         figures: of counters whose newest reading was read.
-        failures: of the others; counters that are not offered are none, unless nothing else was read.
-        read_at: when a figure was last read; None if none stands.
-        verdict: the newest on a window of the wallet.
+        failures: of the others; counters that are not offered are none, unless nothing else was read that says
+            what was spent or is left.
+        read_at: when a counter that says so was last read; None if none stands. What is left in token packages
+            alone says nothing of money.
+        verdict: the newest on a window of the wallet; not always on the newest window.
+        opened_at, closed_at: when the readings at that window's ends were had; None without them.
     """
 
     wallet: str
@@ -60,10 +65,12 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
     read_at: str | None
     verdict: VerdictEntry | None
+    opened_at: str | None = None
+    closed_at: str | None = None
 
     @property
     def blind(self) -> bool:
-        """Whether no counter of it can be read now."""
+        """Whether no counter of it that confirms a charge can be read now."""
         return self.read_at is None and bool(self.failures)
 
 
@@ -129,17 +136,21 @@ def _fetch(reading: Reading, wallet: str) -> Books | None:
         return None
     counted = [one for one in latest if one.outcome is ReadingOutcome.READ and one.figures]
     failed = [one for one in latest if one.outcome is not ReadingOutcome.READ]
-    if counted:
+    speaking = [one.at for one in latest if speaks(one)]
+    if speaking:
         failed = [one for one in failed if one.outcome is not ReadingOutcome.NOT_OFFERED]
-    windows = reading.verdicts(wallet=wallet, limit=1)
+    verdict = next(iter(reading.verdicts(wallet=wallet, limit=1)), None)
+    opened_at, closed_at = (None, None) if verdict is None else ends(reading, verdict)
     return Books(
         wallet=wallet,
         provider=latest[0].provider,
         simulated=any(one.simulated for one in latest),
         figures=tuple(_counted(one, figure) for one in counted for figure in one.figures),
         failures=tuple(_failure(reading, one) for one in failed),
-        read_at=max((one.at for one in counted), default=None),
-        verdict=windows[0] if windows else None,
+        read_at=max(speaking, default=None),
+        verdict=verdict,
+        opened_at=opened_at,
+        closed_at=closed_at,
     )
 
 

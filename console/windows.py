@@ -8,6 +8,7 @@ from console.words import plain
 from service.core.books import VerdictEntry, WindowSums
 from service.core.money import decimal_text, pico
 from service.core.verdict import CODES, word_of
+from service.core.weighing import bounds_of
 from service.core.words import VerdictWord
 from service.ledger.reading import Reading
 
@@ -47,6 +48,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         difference: what moved beyond what was surely billed; None where the movement cannot be told.
         bounds: None where the movement cannot be told.
         attempts: ids, where it is on single ones.
+        replaced_by: a later verdict on all of its span that takes its place; None while there is none.
     """
 
     index: int
@@ -67,6 +69,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
     attempts: tuple[str, ...]
     shared_with: tuple[str, ...]
+    replaced_by: int | None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -104,12 +107,19 @@ def fetch(reading: Reading, *, wallet: str | None, verdict: str | None, before: 
 
 
 def told(reading: Reading, entries: Iterable[VerdictEntry]) -> tuple[Window, ...]:
-    """Write verdicts, with the times of the readings at their ends."""
-    return tuple(window(entry, _at(reading, entry.opened), _at(reading, entry.closed)) for entry in entries)
+    """Write verdicts, with the times of the readings at their ends, and what took their place."""
+    listed = tuple(entries)
+    replaced = reading.replaced(listed)
+    return tuple(_window(reading, entry, replaced.get(entry.index)) for entry in listed)
 
 
-def window(entry: VerdictEntry, opened_at: str | None, closed_at: str | None) -> Window:
-    """Write one verdict."""
+def ends(reading: Reading, entry: VerdictEntry) -> tuple[str | None, str | None]:
+    """Say when the readings at both ends of a verdict's window were had; None without them."""
+    return _at(reading, entry.opened), _at(reading, entry.closed)
+
+
+def _window(reading: Reading, entry: VerdictEntry, replaced_by: int | None) -> Window:
+    opened_at, closed_at = ends(reading, entry)
     sums = entry.sums
     return Window(
         index=entry.index,
@@ -130,19 +140,19 @@ def window(entry: VerdictEntry, opened_at: str | None, closed_at: str | None) ->
         due_at=entry.due_at,
         attempts=entry.attempts,
         shared_with=entry.shared_with,
+        replaced_by=replaced_by,
     )
 
 
 def bounds(sums: WindowSums) -> Bounds | None:
-    """Work out between which amounts the counter must have moved, and where on one line all of it stands.
+    """Place the amounts between which the counter must have moved, and the movement, on one line.
 
     None where the movement is not known, or has no upper bound.
     """
-    if sums.moved is None or sums.unbounded:
+    least, most = bounds_of(sums)
+    if sums.moved is None or most is None:
         return None
-    moved, surely, slack = pico(sums.moved), pico(sums.surely), pico(sums.tolerance)
-    least = max(0, surely - slack)
-    most = max(least, surely + pico(sums.straddling) + pico(sums.in_doubt) + slack)
+    moved, least = pico(sums.moved), max(0, least)
     low, high = min(least, moved), max(most, moved)
     room = max(1, (high - low) // _ROOM)
     begins, ends = (max(0, low - room) if low >= 0 else low - room), high + room

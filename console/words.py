@@ -38,7 +38,7 @@ ATTEMPTS: dict[str, str] = {
 
 ZEROS: dict[str, str] = {
     ZeroReason.CACHED: "answered from the cache",
-    ZeroReason.NO_MODEL_STEP: "this tool asks no model",
+    ZeroReason.NO_MODEL_STEP: "no model was asked",
     ZeroReason.MODEL_STEP_DECLINED: "the caller declined the model step",
     ZeroReason.BUDGET_STOP: "a budget stopped it before sending",
     ZeroReason.NO_WALLET: "no wallet serves the request",

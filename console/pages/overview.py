@@ -13,11 +13,12 @@ from console.limits import in_short, near, visible
 from console.page import PREFIX, STATE, Page, State, answer_json, show
 from console.ranging import Ranged, ranged
 from console.rows import Shown, fetch
-from console.standing import UNREAD, Standing, standings
+from console.standing import FINAL_CODE, UNREAD, Standing, standings
 from console.tallies import Problem, Tally, problems, tallies
 from console.wallets import Books
 from console.wallets import fetch as fetch_books
 from service.core.account import told_row
+from service.core.books import VerdictEntry
 from service.core.money import decimal_text
 from service.core.spending import Spending
 from service.core.times import NS_PER_S, NS_PER_US, utc_ns, utc_text
@@ -63,9 +64,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         timed: spending by provider and hour or day, by `unit`.
         newest: the newest call of all, whatever the range; None while there is none.
         near: limits that are nearly used up, in a few words each.
-        books: what the counters of the wallets that are shown say.
+        books: what the counters of the wallets that are shown say; none where one client's calls alone are shown.
         blind: those of them that cannot be read and that calls of the range wait for.
-        idle: the same of this service's other wallets.
+        idle: what those of this service's other wallets say; likewise.
+        short: the verdicts on windows for which calls of the range wait for a final bill.
     """
 
     as_of: str
@@ -89,6 +91,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     books: tuple[Books, ...]
     blind: tuple[str, ...]
     idle: tuple[Books, ...]
+    short: list[VerdictEntry]
 
 
 async def _show(request: web.Request) -> web.Response:
@@ -120,8 +123,8 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
         ended_ns = max((now_ns, *(utc_ns(row.last_at) + NS_PER_US for row in totals if row.last_at)))
         unit = unit_of(asked.span, now_ns=ended_ns, first_at=first_at)
         sums = [row for row in reading.spending(only, by=("provider", "wallet")) if row.wallet is not None]
-        books = fetch_books(reading, dict.fromkeys(row.wallet or "" for row in sums))
-        idle = () if owner is not None else _idle(state, sums)
+        counts = reading.verdict_counts(only)
+        books, idle = ((), ()) if owner is not None else (_books(state, sums), _idle(state, sums))
         return Found(
             as_of=as_of,
             owner=owner,
@@ -129,10 +132,10 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             first_at=first_at,
             ended_ns=ended_ns,
             providers=[row for row in reading.spending(only, by=("provider",)) if row.provider is not None],
-            wallets=[_wallet(state, row, owner, books) for row in sums],
+            wallets=[Wallet(sums=row, host=_host(state, row, owner), books=_of(row, books)) for row in sums],
             totals=totals,
             timed=reading.spending(only, by=("provider", _column(unit)), zone=asked.zone),
-            counts=reading.verdict_counts(only),
+            counts=counts,
             sums=reading.verdict_sums(only),
             latest=fetch(reading, only, before=None, limit=LATEST_ROWS, as_of=as_of),
             stuck=_stuck(state, only, stuck_until),
@@ -144,13 +147,17 @@ def _fetch(state: State, asked: Ranged, owner: str | None, now_ns: int) -> Found
             books=books,
             blind=tuple(one.wallet for one in books if one.blind and _waits(state, only, one)),
             idle=idle,
+            short=reading.resting(only, FINAL_CODE) if any(one.code == FINAL_CODE for one in counts) else [],
         )
 
 
-def _wallet(state: State, row: Spending, owner: str | None, books: tuple[Books, ...]) -> Wallet:
-    """Put a tile together. What a provider says is of all clients, so it is not for a reader of one's calls."""
-    of = [one for one in books if one.wallet == row.wallet and one.simulated is row.simulated]
-    return Wallet(sums=row, host=_host(state, row, owner), books=of[0] if of and owner is None else None)
+def _of(row: Spending, books: tuple[Books, ...]) -> Books | None:
+    return next((one for one in books if one.wallet == row.wallet and one.simulated is row.simulated), None)
+
+
+def _books(state: State, sums: list[Spending]) -> tuple[Books, ...]:
+    """Read where the wallets stand that calls of the range spent from. What a provider says is of all clients."""
+    return fetch_books(state.reading, dict.fromkeys(row.wallet or "" for row in sums))
 
 
 def _waits(state: State, only: CallFilter, books: Books) -> bool:
@@ -201,6 +208,7 @@ def _judged(asked: Ranged, found: Found) -> tuple[tuple[Standing, ...], tuple[Ta
             owner=found.owner,
             books=found.books,
             blind=found.blind,
+            short=found.short,
             as_of=found.as_of,
         ),
         tallies(found.counts, found.sums),

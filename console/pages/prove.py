@@ -7,8 +7,10 @@ from console.page import PREFIX, STATE, NotAllowedError, NotHereError, Page, sho
 from console.proofs import is_ours
 from service.core.money import pico
 from service.errors import ExaiError
+from service.serving.keys import CALLER
 
 FORM_BYTES_MAX = 4096
+FORM_TYPE = "application/x-www-form-urlencoded"
 NAMES = {
     "wallet": "whose books are to be proved; empty for the first that can be",
     "max_cost": "what the calls may come to at most, for example 0.05; empty for a small amount",
@@ -29,7 +31,7 @@ async def _begin(request: web.Request) -> web.Response:
     if too_much is not None:
         raise BadQuestionError(too_much, NAMES)
     try:
-        tool_call_id = await state.proofs.begin(wallet, max_cost)
+        tool_call_id = await state.proofs.begin(request[CALLER], wallet, max_cost)
     except ExaiError as error:
         ways = [error.remedy] if error.remedy else []
         return show(
@@ -39,18 +41,24 @@ async def _begin(request: web.Request) -> web.Response:
 
 
 async def _form(request: web.Request) -> tuple[str | None, str | None]:
-    """Read wallet and cap.
+    """Read wallet and cap. What is not read would be left to the service's own choice, so nothing is passed over.
 
     Raises:
-        BadQuestionError: the form is too long, or a value is none.
+        BadQuestionError: it is no form, is too long or cannot be read, or a value is none or there twice.
     """
+    if request.content_type != FORM_TYPE or "Content-Encoding" in request.headers:
+        raise BadQuestionError(f"A proof is asked for by a form, sent as {FORM_TYPE} and not packed.", NAMES)
     if request.content_length is None or request.content_length > FORM_BYTES_MAX:
         raise BadQuestionError("The form is longer than it can be, or does not say how long it is.", NAMES)
-    form = await request.post()
-    values = [form.get(name, "") for name in NAMES]
-    if set(form) - set(NAMES) or not all(isinstance(value, str) for value in values):
+    try:
+        form = await request.post()
+    except (LookupError, ValueError) as error:
+        raise BadQuestionError("The form is not in a character set that can be read here.", NAMES) from error
+    if set(form) - set(NAMES):
         raise BadQuestionError("The form has a field that is not known here.", NAMES)
-    wallet, max_cost = (str(value).strip() for value in values)
+    if len(form) > len(set(form)):
+        raise BadQuestionError("The form has a field twice, so it does not say what is meant.", NAMES)
+    wallet, max_cost = (str(form.get(name, "")).strip() for name in NAMES)
     if max_cost:
         _check_amount(max_cost)
     return wallet or None, max_cost or None

@@ -8,12 +8,13 @@ import msgspec
 from aiohttp import web
 
 from console.asking import ROWS_PER_PAGE, BadQuestionError, once, whole
-from console.page import STATE, Page, State, require_all, show
+from console.page import STATE, Page, State, answer_json, require_all, show
 from console.pages.reconcile import known_wallets
 from console.wallets import failure_text, figure_text, newest, remedy
 from service.core.books import ReadingEntry
 from service.core.sheet import cell, sheet
 
+VERSION = 1
 EXPORT_ROWS_MAX = 5000
 NAMES: Mapping[str, str] = {
     "wallet": "whose readings; the first wallet if it is not given",
@@ -71,6 +72,19 @@ async def _show(request: web.Request) -> web.Response:
     )
 
 
+async def _json(request: web.Request) -> web.Response:
+    found = await _read(request, EXPORT_ROWS_MAX)
+    return answer_json(
+        {
+            "version": VERSION,
+            "as_of": request.config_dict[STATE].as_of(),
+            "filter": found.asked,
+            "readings": found.readings,
+            "older": found.older,
+        }
+    )
+
+
 async def _csv(request: web.Request) -> web.Response:
     found = await _read(request, EXPORT_ROWS_MAX)
     lines = [[*_OF_READING, *_OF_FIGURE], *(line for one in found.readings for line in _lines(one))]
@@ -108,4 +122,7 @@ def _fetch(state: State, wallet: str | None, counter: str | None, before: int | 
     return _Found(asked=asked, readings=shown, older=older, known=tuple(sorted({*known, asked.wallet} - {""})))
 
 
-PAGE = Page("readings", (web.get("/readings", _show), web.get("/readings.csv", _csv)))
+PAGE = Page(
+    "readings",
+    (web.get("/readings", _show), web.get("/readings.json", _json), web.get("/readings.csv", _csv)),
+)

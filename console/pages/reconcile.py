@@ -29,10 +29,10 @@ NAMES: Mapping[str, str] = {
 _INDEX_MAX = 2**53
 _PLAIN = ("index", "at", "rule", "provider", "wallet", "simulated", "opened_at", "closed_at")
 _OF_SUMS = (
-    *("unit", "opening", "closing", "added", "attempts", "surely", "straddling", "in_doubt", "moved"),
+    *("unit", "opening", "closing", "added", "attempts", "surely", "straddling", "in_doubt", "disputed", "moved"),
     "tolerance",
 )
-_LAST = ("word", "code", "sentence", "due_at")
+_LAST = ("word", "code", "sentence", "due_at", "replaced_by")
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,16 +12,10 @@ from console.page import PREFIX, STATE, NotHereError, Page, State, answer_json, 
 from console.wallets import failure_text, figure_text
 from console.windows import Window, told
 from service.core.books import ReadingEntry, VerdictEntry
-from service.core.entries import decode
-from service.core.times import NS_PER_S, utc_ns, utc_text
-from service.ledger.choosing import CallFilter
 from service.ledger.store import AttemptRow
 
 VERSION = 1
 READINGS_MAX = 60
-EARLIER_MAX = 50
-_OPEN_FOR_S = 6 * 3600  # a call may be opened so long before one of its attempts begins
-_US = 1000
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +30,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """All that one showing reads.
 
     Attributes:
-        decided: one page of the attempts that it decides, newest first.
+        decided: one page of the attempts that it decides, the last to end first.
         older: where the next page begins; None for none.
         readings: of its wallet from end to end, oldest first; `more` if there are others between.
         history: the other verdicts of the wallet on the same span or part of it, newest first.
@@ -109,7 +103,7 @@ def _fetch(state: State, index: int, before: int | None) -> Found | None:
         (window,) = told(reading, (entry,))
         decided, older = _named(state, entry) if entry.attempts else _decided(state, entry, before)
         readings = _readings(state, entry)
-        history = told(reading, _history(state, entry))
+        history = () if entry.attempts else told(reading, reading.touching(entry))
     return Found(
         entry=entry,
         window=window,
@@ -123,60 +117,31 @@ def _fetch(state: State, index: int, before: int | None) -> Found | None:
 
 def _named(state: State, entry: VerdictEntry) -> tuple[tuple[Decided, ...], None]:
     """Find the attempts that a verdict names."""
-    found = []
+    found: list[Decided] = []
     for attempt_id in entry.attempts[:ROWS_PER_PAGE]:
         call_id = state.reading.call_of_attempt(attempt_id)
-        line = None if call_id is None else state.reading.call_row(call_id)
-        if line is not None:
-            found += [
-                Decided(tool=line.call.tool, client=line.call.client, attempt=attempt)
-                for attempt in line.attempts
-                if attempt.attempt_id == attempt_id
-            ]
+        found += [] if call_id is None else _of_call(state, call_id, attempt_id)
     return tuple(found), None
 
 
 def _decided(state: State, entry: VerdictEntry, before: int | None) -> tuple[tuple[Decided, ...], int | None]:
-    """Find the attempts whose intent and end stand inside: call by call, from the window's end backwards."""
-    only = CallFilter(
-        wallet=(entry.wallet,), since=_since(state, entry.after), until=_later(_written_at(state, entry.until))
-    )
-    found: list[Decided] = []
-    while lines := state.reading.calls(only, before=before, limit=ROWS_PER_PAGE):
-        for line in lines:
-            found += [
-                Decided(tool=line.call.tool, client=line.call.client, attempt=attempt)
-                for attempt in line.attempts
-                if _is_inside(attempt, entry)
-            ]
-            before = line.call.opened_index
-            if len(found) >= ROWS_PER_PAGE:
-                return tuple(found), before
-    return tuple(found), None
+    """Find the attempts whose intent and end stand inside, from the window's end backwards."""
+    listed = state.reading.inside(entry, before=before, limit=ROWS_PER_PAGE + 1)
+    shown = listed[:ROWS_PER_PAGE]
+    found = [one for row in shown for one in _of_call(state, row.tool_call_id, row.attempt_id)]
+    return tuple(found), shown[-1].end_index if len(listed) > len(shown) else None
 
 
-def _is_inside(attempt: AttemptRow, entry: VerdictEntry) -> bool:
-    return (
-        attempt.wallet == entry.wallet
-        and attempt.simulated is entry.simulated
-        and attempt.end_index is not None
-        and entry.after < attempt.intent_index
-        and attempt.end_index <= entry.until
-    )
-
-
-def _history(state: State, entry: VerdictEntry) -> list[VerdictEntry]:
-    """List other verdicts on the same span or part of it: the wallet's newest, and those before this one."""
-    near = [
-        *state.reading.verdicts(wallet=entry.wallet, limit=EARLIER_MAX),
-        *state.reading.verdicts(wallet=entry.wallet, before=entry.index, limit=EARLIER_MAX),
+def _of_call(state: State, call_id: str, attempt_id: str) -> list[Decided]:
+    """Give an attempt with what its call says of it; nothing if the call has no such."""
+    line = state.reading.call_row(call_id)
+    if line is None:
+        return []
+    return [
+        Decided(tool=line.call.tool, client=line.call.client, attempt=attempt)
+        for attempt in line.attempts
+        if attempt.attempt_id == attempt_id
     ]
-    found = {one.index: one for one in near if one.index != entry.index and _touches(one, entry)}
-    return [found[index] for index in sorted(found, reverse=True)]
-
-
-def _touches(one: VerdictEntry, entry: VerdictEntry) -> bool:
-    return not one.attempts and not entry.attempts and one.after < entry.until and entry.after < one.until
 
 
 def _readings(state: State, entry: VerdictEntry) -> tuple[ReadingEntry, ...]:
@@ -204,20 +169,6 @@ def told_apart(readings: Sequence[ReadingEntry], entry: VerdictEntry) -> list[Re
             found.append(one)
         last[one.counter] = said
     return found
-
-
-def _since(state: State, after: int) -> str | None:
-    at = _written_at(state, after)
-    return None if at is None else utc_text(utc_ns(at) - _OPEN_FOR_S * NS_PER_S)
-
-
-def _written_at(state: State, index: int) -> str | None:
-    line = state.reading.line(index) if index >= 0 else None
-    return None if line is None else decode(line.entry).at
-
-
-def _later(at: str | None) -> str | None:
-    return None if at is None else utc_text(utc_ns(at) + _US)
 
 
 def _texts(one: ReadingEntry) -> list[str]:

@@ -1,4 +1,7 @@
-"""The operator: a person on this machine, whose tool calls take the same way as every client's."""
+"""Proofs that no MCP session asks for: the operator's on this machine, and those of who uses the console.
+
+They take the same way as every client's calls, and stand in the ledger as theirs who asked.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +13,7 @@ from service.core.proving import Proof, ProofAsked
 from service.core.shapes import Prover
 from service.errors import ActionError
 from service.mcp.events import CallTool, ToolReply
-from service.serving.auth import CALL, READ, Caller
+from service.serving.auth import CALL, LOCAL, READ, Caller
 from service.serving.calls import ToolCallRun, ToolCalls
 
 OPERATOR = Caller("local operator", frozenset((CALL, READ)), sees_all=True)
@@ -39,14 +42,20 @@ class Operator:
         self._calls = calls
         self._prover = prover
 
-    async def begin(self, wallet: str | None, max_cost: str | None) -> str:
-        """Begin a proof and give its tool call's id; it runs on by itself.
+    async def begin(self, caller: Caller, wallet: str | None, max_cost: str | None) -> str:
+        """Begin a proof for whoever the console lets begin one, and give its tool call's id; it runs on by itself.
+
+        The call is recorded for the caller's name, so its budgets count it; without a token, for the operator's.
+        Who may begin one need not have the scope `call`: a proof is an action.
 
         Raises:
             InvalidArgumentsError: there is no such wallet, or the cost is no amount.
             AdmissionError: it may not begin.
         """
-        return self._begin(ProofAsked(wallet=wallet, max_cost=max_cost), by="console").tool_call_id
+        asker = OPERATOR
+        if caller is not LOCAL:
+            asker = msgspec.structs.replace(caller, scopes=caller.scopes | {CALL})
+        return self._begin(ProofAsked(wallet=wallet, max_cost=max_cost), asker, by="console").tool_call_id
 
     async def prove(self, asked: ProofAsked, by: str) -> Proved:
         """Make a proof and wait for it.
@@ -56,7 +65,7 @@ class Operator:
             InvalidArgumentsError: what is asked does not fit.
             AdmissionError: it may not begin.
         """
-        run = self._begin(asked, by=by)
+        run = self._begin(asked, OPERATOR, by=by)
         try:
             reply = await asyncio.shield(run.done)
         except asyncio.CancelledError:
@@ -66,7 +75,7 @@ class Operator:
         receipt = await self._prover(OPERATOR, run.tool_call_id).receipt(run.tool_call_id)
         return Proved(proof=proof, tool_call_id=run.tool_call_id, receipt=receipt)
 
-    def _begin(self, asked: ProofAsked, *, by: str) -> ToolCallRun:
+    def _begin(self, asked: ProofAsked, caller: Caller, *, by: str) -> ToolCallRun:
         arguments = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not None}
         call = CallTool(
             request_id=by,
@@ -77,7 +86,7 @@ class Operator:
             wants_text=False,
         )
         return self._calls.begin(
-            call, caller=OPERATOR, session=TRANSPORT, transport=TRANSPORT, protocol=TRANSPORT, on_text=None
+            call, caller=caller, session=TRANSPORT, transport=TRANSPORT, protocol=TRANSPORT, on_text=None
         )
 
 

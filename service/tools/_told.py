@@ -15,10 +15,9 @@ def told(struct: msgspec.Struct) -> dict[str, Any]:
     return plain
 
 
-def unmarked(sentence: str) -> str:
-    """Give a verdict's sentence as it stands after another one: without the mark, and begun with a capital."""
-    plain = sentence.removeprefix(SIMULATED)
-    return plain[:1].upper() + plain[1:]
+def verdict_text(word: str, code: str, sentence: str, *, simulated: bool) -> str:
+    """Write a verdict in one line: the mark once and first; the sentence as it is: it may begin with a name."""
+    return f"{SIMULATED if simulated else ''}{word} ({code}): {sentence.removeprefix(SIMULATED)}"
 
 
 def object_schema(kind: type[msgspec.Struct]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.core.proving import Proof, ProofAsked, ours
 from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
-from service.tools._told import SIMULATED, object_schema, told, unmarked
+from service.tools._told import object_schema, told, verdict_text
 
 NAME_CHARS_MAX = 200
 MODEL_CHARS_MAX = 100
@@ -90,7 +90,7 @@ class Prove:
 
 
 def _text(proof: Proof) -> str:
-    said = f"{SIMULATED if proof.simulated else ''}{proof.word} ({proof.code}). {unmarked(proof.sentence)}"
+    said = verdict_text(proof.word, proof.code, proof.sentence, simulated=proof.simulated)
     calls = "1 call" if proof.calls == 1 else f"{proof.calls} calls"
     lines = [said, f"Wallet {proof.wallet}, model {proof.model}: {calls}; by our own account {ours(proof)}."]
     for name, reading in (("before", proof.opening), ("after", proof.closing)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.core.receipt import schema
 from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
-from service.tools._told import SIMULATED, unmarked
+from service.tools._told import verdict_text
 
 _INPUT_SCHEMA: Mapping[str, Any] = {
     "type": "object",
@@ -61,10 +61,8 @@ class ReceiptTool:
 
 def _text(receipt: Mapping[str, Any]) -> str:
     verdict = receipt["verdict"]
-    said = f"{verdict['word']} ({verdict['code']}). {unmarked(verdict['sentence'])}"
-    lines = [f"{SIMULATED if receipt['simulated'] else ''}{said}"]
-    lines += [_attempt(attempt) for attempt in receipt["attempts"]]
-    return "\n".join([*lines, f"See {receipt['url']}"])
+    said = verdict_text(verdict["word"], verdict["code"], verdict["sentence"], simulated=receipt["simulated"])
+    return "\n".join([said, *map(_attempt, receipt["attempts"]), f"See {receipt['url']}"])
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ INDEX = {
     "overview": "/console/overview.json",
     "windows": "/console/reconcile.json",
     "window": "/console/reconcile/{index}.json",
-    "readings": "/console/readings.csv?wallet={wallet}",
+    "readings": "/console/readings.json?wallet={wallet}",
     "verdicts": "/console/help/verdicts.json",
     "health": "/health",
     "metrics": "/metrics",

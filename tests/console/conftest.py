@@ -259,13 +259,16 @@ class Asker:
     def __init__(self) -> None:
         self.caller: Caller | None = LOCAL
         self.begun: list[tuple[str | None, str | None]] = []
+        self.by: list[Caller] = []
         self.refusal: ExaiError | None = None
+        self.sees_only: str | None = None
 
-    async def prove(self, wallet: str | None, max_cost: str | None) -> str:
+    async def prove(self, caller: Caller, wallet: str | None, max_cost: str | None) -> str:
         """Note the wish, and give the call's id."""
         if self.refusal is not None:
             raise self.refusal
         self.begun.append((wallet, max_cost))
+        self.by.append(caller)
         return f"{len(self.begun):032x}"
 
     @web.middleware
@@ -298,7 +301,7 @@ async def browser(
         mcp_url="ws://127.0.0.1:8079/mcp",
         simulated_banner=simulated_banner,
         clock=Steady(NOW_NS),
-        owner=lambda _request: owner,
+        owner=lambda _request: asker.sees_only or owner,
         live=books.live,
         assure=books.assure,
         may_stay=lambda _request: books.welcome,

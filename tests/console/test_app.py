@@ -13,15 +13,17 @@ from service.core.verdict import CODES
 from service.core.words import AttemptOutcome, CheckState, ToolOutcome, VerdictWord, ZeroReason
 from service.ledger.choosing import OPEN
 from service.ledger.sqlite import FILE_NAME
+from tests.console.conftest import Strict
 
 if TYPE_CHECKING:
     from tests.conftest import Made
-    from tests.console.conftest import Books, Browser, Shows
+    from tests.console.conftest import Books, Browser, Shows, Theirs
 
 CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'"
 )
+MENU = frozenset(f"/console/{name}" for name in ("", "calls", "live", "reconcile", "budgets", "evidence"))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ CSP = (
         ("/reconcile/0", 404),
         ("/readings", 200),
         ("/readings.csv", 200),
+        ("/readings.json", 200),
         ("/help/verdicts", 200),
         ("/help/verdicts.json", 200),
     ],
@@ -90,6 +93,50 @@ async def test_pages_and_files_are_compressed_for_who_asks(browser: "Browser") -
         )
         assert "no-store" in packed.headers["Cache-Control"] or "Accept-Encoding" == plain.headers["Vary"]
         assert await packed.text() == await plain.text()
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+async def test_a_title_never_says_proven_of_a_simulator_alone(
+    books: "Books",
+    browser: "Browser",
+    made: "Made",
+    theirs: "Theirs",
+    simulated: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A tab, a bookmark and a search's result show no more of a page; so the mark stands before the verdict."""
+    opened = await books.add(theirs.reading(simulated=simulated))
+    entries = (made.intent(simulated=simulated), made.accepted(), made.settlement(), made.answer())
+    call_id = await books.write(made.tool_call(), *entries)
+    closed = await books.add(theirs.reading("49.33894", simulated=simulated))
+    index = await books.add(
+        theirs.verdict(simulated=simulated, opened=opened, closed=closed, after=opened, until=closed - 1)
+    )
+    word = "SIMULATED PROVEN" if simulated else "PROVEN"
+    for path, title in (
+        (f"/reconcile/{index}", f"Window {index}: {word} · EXAI"),
+        (f"/calls/{call_id}", f"Receipt {call_id[:8]}: {word} · EXAI"),
+    ):
+        page = await (await browser.get(f"/console{path}")).text()
+        assert f"<title>{title}</title>" in page
+    for path in ("/", "/calls?verdict=PROVEN", "/live", "/reconcile", "/readings", "/budgets", "/evidence"):
+        page = await (await browser.get(f"/console{path}")).text()
+        assert "PROVEN" not in page.partition("</title>")[0], path
+
+
+@pytest.mark.parametrize("owner", [None, "owner"])
+async def test_the_menu_leads_where_its_reader_may_go(
+    books: "Books", browser: "Browser", made: "Made", owner: str | None
+) -> None:
+    """Every page has the same menu; of who sees one client's calls alone it leaves out what is of all clients."""
+    call_id = await books.write(made.tool_call(tool="prove"), made.intent(), made.settlement())
+    menus = set()
+    for path in ("/", "/calls", "/live", "/budgets", "/evidence", f"/calls/{call_id}", "/calls/unknown"):
+        seen = Strict(await (await browser.get(f"/console{path}")).text())
+        found = {names.get("href") for tag, names in seen.tags if tag == "a"}
+        menus.add(frozenset(MENU & found))
+        leads = {str(link).partition("#")[0] for link in found if str(link).startswith("/console/")}
+        assert {200} == {(await browser.get(link)).status for link in leads}, path
+    assert {MENU - ({"/console/reconcile"} if owner else set())} == menus
 
 
 @pytest.mark.parametrize(

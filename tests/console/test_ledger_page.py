@@ -146,7 +146,7 @@ async def test_every_end_state_has_words(books: "Books", shows: "Shows", made: "
         "≤ 1.5 USD under way: held until it ends",
         "unknown no price is known for glm-x",
         "0 never left this machine: connection refused",
-        "0 this tool asks no model",
+        "0 no model was asked",
         "kimi, 2 attempts",
         "? UNVERIFIED U1: no window decides it",
         "? UNVERIFIED U6",

@@ -10,7 +10,7 @@ from tests.console.conftest import NOW_NS, T0_NS, Strict
 
 if TYPE_CHECKING:
     from tests.conftest import Made
-    from tests.console.conftest import Books, Browser, Shows
+    from tests.console.conftest import Books, Browser, Shows, Theirs
 
 UNBOUNDED = WorstCase(input_tokens=600, output_tokens=1000, currency=None, amount=None)
 
@@ -109,3 +109,33 @@ async def test_all_calls_need_no_such_word(
     await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
     assert "Shown here" not in await shows("/")
     assert (await told(browser))["owner"] is None
+
+
+async def test_only_verdicts_that_hold_say_when_a_bill_is_final(
+    books: "Books", browser: "Browser", made: "Made", theirs: "Theirs"
+) -> None:
+    """Calls in no window have no time; windows that came short have theirs, until a better verdict decides."""
+
+    async def short(day: int) -> dict[str, int]:
+        opened = await books.add(theirs.reading())
+        await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+        closed = await books.add(theirs.reading("49.5"))
+        span = {"opened": opened, "closed": closed, "after": opened, "until": closed - 1}
+        await books.add(theirs.verdict("U2", due_at=f"2026-11-{day}T07:00:00.000000Z", **span))
+        return span
+
+    async def said() -> tuple[str, list[str]]:
+        (standing,) = (await told(browser))["standings"]
+        return standing["lead"], standing["more"]
+
+    first = await short(28)
+    await short(29)
+    await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    lead, more = await said()
+    both = "between 2026-11-28 07:00:00.000 UTC and 2026-11-29 07:00:00.000 UTC"
+    assert f"2 are in windows that came short so far, final {both}." in lead
+    assert f"2 calls waiting for the provider's final bill (0.5 USD). It is due {both}." in more
+    assert "1 call that no reading has decided so far (0.25 USD)." in more
+    await books.add(theirs.verdict("P1", **first))
+    lead, more = await said()
+    assert "1 is in windows that came short so far, final at 2026-11-29 07:00:00.000 UTC." in lead

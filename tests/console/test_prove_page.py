@@ -1,12 +1,13 @@
 """The form that begins a proof: who may, from where, and what comes of it."""
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pytest
 
 from console.pages.prove import FORM_BYTES_MAX
 from service.errors import OverCapacityError
-from service.serving.auth import DEFAULT, Caller
+from service.serving.auth import DEFAULT, LOCAL, Caller
 from tests.console.conftest import Strict
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ADMIN = Caller("anna", frozenset(("admin", "read")), sees_all=True)
 READER = Caller("anna", frozenset(("read", "call")), sees_all=True)
+EMPTY = {"wallet": ""}
+FORM = "application/x-www-form-urlencoded"
 
 
 def here(browser: "Browser") -> dict[str, str]:
@@ -32,17 +35,28 @@ async def test_a_proof_begins(browser: "Browser", asker: "Asker") -> None:
         assert 303 == answer.status
         assert f"/console/calls/{len(asker.begun):032x}" == answer.headers["Location"]
         assert expected == asker.begun[-1]
+    assert LOCAL is asker.by[-1]
+
+
+async def test_who_asks_is_who_begins(browser: "Browser", asker: "Asker") -> None:
+    """The call is to stand in the ledger as the client's whose token asks, so the token goes with the wish."""
+    asker.caller = ADMIN
+    await browser.post("/console/prove", data=EMPTY, headers=here(browser), allow_redirects=False)
+    assert [ADMIN] == asker.by
 
 
 async def test_the_receipt_waits_for_the_ledger(
-    books: "Books", browser: "Browser", shows: "Shows", made: "Made"
+    books: "Books", browser: "Browser", shows: "Shows", asker: "Asker", made: "Made"
 ) -> None:
     """Until the call is in the ledger its address says so and loads itself again; so does its open receipt."""
-    await browser.post("/console/prove", data={}, headers=here(browser))
+    await browser.post("/console/prove", data=EMPTY, headers=here(browser))
     address = f"/calls/{1:032x}"
     assert "A proof is under way" in await shows(address)
     assert 404 == (await browser.get(f"/console{address}.json")).status
     assert 404 == (await browser.get(f"/console/calls/{2:032x}")).status
+    asker.sees_only = "ci"  # the proof is somebody else's: of it not even that it was begun is told
+    await shows(address, 404)
+    asker.sees_only = None
 
     async def reloads() -> bool:
         seen = Strict(await (await browser.get(f"/console{address}")).text())
@@ -93,11 +107,11 @@ async def test_where_a_token_is_configured_reading_without_one_spends_nothing(
 ) -> None:
     """Whoever is on this machine may read; to spend, a token with the scope admin is needed."""
     assert "Begin the proof" not in await shows("/reconcile")
-    answer = await browser.post("/console/prove", data={}, headers=here(browser))
+    answer = await browser.post("/console/prove", data=EMPTY, headers=here(browser))
     assert 403 == answer.status
     assert [] == asker.begun
     asker.caller = ADMIN
-    answer = await browser.post("/console/prove", data={}, headers=here(browser), allow_redirects=False)
+    answer = await browser.post("/console/prove", data=EMPTY, headers=here(browser), allow_redirects=False)
     assert 303 == answer.status
 
 
@@ -147,10 +161,47 @@ async def test_a_bad_form_begins_nothing(
     assert [] == asker.begun
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"wallet": "kimi-main", "max_cost": "0.000001"}'),
+        ("text/plain", b"wallet=kimi-main"),
+        (None, b"wallet=kimi-main"),
+        (f"{FORM}; charset=foo", b"wallet=kimi-main"),
+        (FORM, b"wallet=\xff"),
+        (FORM, b"max_cost=0.05&max_cost=0.06"),
+        (FORM, b"wallet=&wallet=kimi-main"),
+        ("multipart/form-data", b"wallet=kimi-main"),
+        ("multipart/form-data; boundary=x", b"garbage"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="wallet"\r\n\r\n\r\n--x--',
+        ),
+    ],
+)
+async def test_what_is_no_form_begins_nothing(
+    browser: "Browser", asker: "Asker", content_type: str | None, body: bytes
+) -> None:
+    """What could not be read, or could be read in two ways, never becomes a proof with another wallet or cap."""
+    headers = here(browser) | ({} if content_type is None else {"Content-Type": content_type})
+    answer = await browser.post("/console/prove", data=body, headers=headers)
+    assert 400 == answer.status
+    assert "max_cost" in await answer.text()
+    assert [] == asker.begun
+
+
+async def test_a_packed_form_begins_nothing(browser: "Browser", asker: "Asker") -> None:
+    """Its length says nothing of what it becomes, and no browser packs one."""
+    headers = {**here(browser), "Content-Type": FORM, "Content-Encoding": "gzip"}
+    body = gzip.compress(b"wallet=kimi-main")
+    assert 400 == (await browser.post("/console/prove", data=body, headers=headers)).status
+    assert [] == asker.begun
+
+
 async def test_a_refusal_is_told_with_its_remedy(browser: "Browser", asker: "Asker") -> None:
     """What the service says against it stands on the page."""
     asker.refusal = OverCapacityError("too many calls are under way", remedy="Try again in a moment.")
-    answer = await browser.post("/console/prove", data={}, headers=here(browser))
+    answer = await browser.post("/console/prove", data=EMPTY, headers=here(browser))
     assert 409 == answer.status
     page = Strict(await answer.text()).text
     assert "too many calls are under way" in page

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import console.wallets
+import console.windows
 from service.core.books import Figure
 from service.core.words import ReadingOutcome
 from tests.console.conftest import Strict
@@ -45,7 +47,9 @@ async def test_both_sides_stand_in_a_row(
         "1 0.25 ± 0.000025 0.25 0",
         "✓ PROVEN P1",
         "available 49.33894 USD read",
-        "✓ PROVEN the newest window moved 0.25 USD; our part is 0.25, of 1 attempt",
+        "✓ PROVEN the newest verdict, on 2026-11-22 16:00:02.000 UTC to 2026-11-22 16:00:08.000 UTC",
+        "moved 0.25 USD; our part is 0.25, of 1 attempt",
+        "Our attempts",
     ):
         assert words in page, words
     (row,) = await table(browser, "/reconcile.csv")
@@ -84,6 +88,41 @@ async def test_a_counter_that_is_not_offered_is_no_failure(
     assert "Cannot be read" not in await shows("/reconcile")
 
 
+async def test_only_a_counter_that_decides_something_can_be_read(
+    books: "Books", shows: "Shows", browser: "Browser", made: "Made", theirs: "Theirs"
+) -> None:
+    """What is left in packages confirms no money: without the balance the wallet is blind, and it is said so."""
+    await books.write(made.tool_call(), made.intent(), made.settlement(), made.answer())
+    await books.add(theirs.refused())
+    left = (Figure(name="package_tokens", amount="0", unit="tokens", resolution="1"),)
+    await books.add(theirs.reading(counter="packages", figures=left))
+    await books.add(theirs.verdict("U4", sums=None))
+    (wallet,) = (await told(browser, "/reconcile.json"))["wallets"]
+    assert (True, None, ["package_tokens"]) == (
+        wallet["blind"],
+        wallet["read_at"],
+        [one["name"] for one in wallet["figures"]],
+    )
+    (standing,) = (await told(browser, "/overview.json"))["standings"]
+    assert "blind" == standing["state"]
+    assert "No provider's balance or quota has been read yet." == standing["checked"]
+    page = await shows("/reconcile")
+    assert "Its calls are recorded, but not confirmed, until a counter can be read." in page
+    assert "the newest verdict, without readings" in page
+
+
+async def test_a_plan_that_nothing_was_drawn_from_can_be_read(
+    books: "Books", shows: "Shows", browser: "Browser", theirs: "Theirs"
+) -> None:
+    """Its counter holds no figure yet, and is no failure; another that is not offered is none either."""
+    await books.add(theirs.reading(counter="quota", figures=(), tells={"credits_5h": "untouched"}))
+    await books.add(theirs.reading(counter="packages", outcome=ReadingOutcome.NOT_OFFERED, figures=()))
+    (wallet,) = (await told(browser, "/reconcile.json"))["wallets"]
+    assert (False, []) == (wallet["blind"], wallet["failures"])
+    assert wallet["read_at"] is not None
+    assert "kimi-main kimi Nothing was drawn from it yet, read" in await shows("/reconcile")
+
+
 async def test_money_and_quota_keep_their_units(books: "Books", shows: "Shows", theirs: "Theirs") -> None:
     """A plan's figures stand with their caps and the time at which they begin anew, and no sum is over them."""
     quota = (
@@ -119,6 +158,39 @@ async def test_filters_choose_windows(books: "Books", browser: "Browser", theirs
     assert [] == await codes("?verdict=P2")
     for query in ("?verdict=WELL", "?x=1", "?before=x", "?wallet=a&wallet=b"):
         assert 400 == (await browser.get(f"/console/reconcile.json{query}")).status
+
+
+async def test_few_among_many_are_found(
+    books: "Books", browser: "Browser", theirs: "Theirs", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code is looked for through all verdicts of its word, and readings are read on to the last."""
+    monkeypatch.setattr(console.windows, "_BATCH", 2)
+    monkeypatch.setattr(console.wallets, "PAGE_ROWS_MAX", 2)
+    wanted = await books.add(theirs.verdict("U3"))
+    for _ in range(5):
+        await books.add(theirs.verdict("U2"))
+        await books.add(theirs.reading())
+    found = (await told(browser, "/reconcile.json?verdict=U3"))["windows"]
+    assert [wanted] == [one["index"] for one in found]
+    assert 5 == len(await table(browser, "/readings.csv"))
+
+
+async def test_a_row_that_was_judged_again_says_so(
+    books: "Books", shows: "Shows", browser: "Browser", theirs: "Theirs"
+) -> None:
+    """It names the later verdict on its whole span; a proof, and what only part of it was looked at for, stay."""
+    codes = [("U2", 0, 10), ("P1", 20, 30), ("U3", 40, 50), ("P1", 0, 10), ("U3", 20, 30), ("M2", 40, 45)]
+    short, _, _, better, *_ = [
+        await books.add(theirs.verdict(code, after=after, until=until)) for code, after, until in codes
+    ]
+    windows = (await told(browser, "/reconcile.json"))["windows"]
+    assert {short: better} == {one["index"]: one["replaced_by"] for one in windows if one["replaced_by"]}
+    assert [str(better)] == [
+        row["replaced_by"] for row in await table(browser, "/reconcile.csv") if row["replaced_by"]
+    ]
+    page = await shows("/reconcile")
+    assert 1 == page.count("Judged again:")
+    assert f"Judged again: entry {better}" in page
 
 
 async def test_pages_hold_each_window_once(books: "Books", browser: "Browser", theirs: "Theirs") -> None:
@@ -191,3 +263,22 @@ class TestOfOneClient:
         assert [] == document["idle_wallets"]
         raw = await (await browser.get(f"/console/calls/{call_id}")).text()
         assert f"/console/reconcile/{index}" not in raw
+
+    async def test_no_readings_word_time_or_figure_is_shown(
+        self, books: "Books", shows: "Shows", browser: "Browser", made: "Made", theirs: "Theirs"
+    ) -> None:
+        """Neither what a refusal said of the account, nor when it was read, nor another wallet's balance."""
+        ends = (made.settlement(), made.answer())
+        await books.write(made.tool_call(), made.intent(wallet="mine"), *ends)
+        await books.add(theirs.refused(wallet="mine", message="org-7f3a is suspended: balance -12.34 USD"))
+        await books.add(theirs.verdict("U4", wallet="mine", sums=None))
+        await books.add(theirs.reading())
+        document = await told(browser, "/overview.json")
+        (standing,) = document["standings"]
+        assert ("unconfirmed", "") == (standing["state"], standing["checked"])
+        assert "1 is recorded but not confirmed for want of a reading" in standing["lead"]
+        assert [] == document["idle_wallets"]
+        page = await shows("/")
+        for words in ("org-7f3a", "-12.34", "49.58894", "last read", "has been read"):
+            assert words not in page
+            assert words not in str(document)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from console.standing import WORD_OF, Standing, State, standings
 from console.wallets import Books, Failure
+from service.core.books import VerdictEntry
 from service.core.verdict import CODES, word_of
 from service.core.words import VerdictWord
 from service.ledger.verdicts import VerdictCount, VerdictSum
@@ -60,11 +61,15 @@ def books(**changed: object) -> Books:
 
 
 def only(
-    counts: list[VerdictCount], *sums: VerdictSum, of: Sequence[Books] = (), blind: Sequence[str] = ()
+    counts: list[VerdictCount],
+    *sums: VerdictSum,
+    of: Sequence[Books] = (),
+    blind: Sequence[str] = (),
+    short: Sequence[VerdictEntry] = (),
 ) -> Standing:
     """Say the one sentence of counts that need one."""
     as_of = "2026-11-22T12:00:00.000000Z"
-    (found,) = standings(counts, list(sums), when=WHEN, books=of, blind=blind, as_of=as_of)
+    (found,) = standings(counts, list(sums), when=WHEN, books=of, blind=blind, short=short, as_of=as_of)
     return found
 
 
@@ -89,22 +94,42 @@ def test_currencies_and_quota_are_never_added() -> None:
 
 def test_b_some_are_proven() -> None:
     """A single call that waits takes the word PROVEN from the sentence, which says how much of what is proven."""
-    due = verdict(due_at="2026-11-22T12:05:00.000000Z")
-    found = only([count("P1", 5), count("U1", 1)], money("P1", 7), money("U1", 2), of=[books(verdict=due)])
+    due = verdict("U2", due_at="2026-11-22T12:05:00.000000Z")
+    found = only(
+        [count("P1", 5), count("U1", 1)], money("P1", 7), money("U1", 2), of=[books(verdict=due)], short=[due]
+    )
     assert (State.SETTLING, VerdictWord.UNVERIFIED) == (found.state, found.word)
     assert (
         "Nothing looks wrong in the last 7 days: 6 calls. 7 of 9 USD is proven, 5 of 6 calls proven." == found.lead
     )
-    assert (
-        "1 call that no reading has decided so far (2 USD). It is due at 2026-11-22 12:05:00.000 UTC.",
-    ) == found.more
-
-
-def test_what_was_due_is_not_promised() -> None:
-    """A time that has passed is not named as when something will be looked at."""
-    due = verdict(due_at="2026-11-22T11:05:00.000000Z")
-    found = only([count("U1")], money("U1", 2), of=[books(verdict=due)])
+    # No verdict decides it, so no verdict says when it is looked at.
     assert ("1 call that no reading has decided so far (2 USD).",) == found.more
+
+
+@pytest.mark.parametrize(
+    ("due", "final", "said"),
+    [
+        ([], "", ""),
+        (["22T11:05"], "", ""),
+        (
+            [None, "28T07:00"],
+            ", final at 2026-11-28 07:00:00.000 UTC",
+            " It is due at 2026-11-28 07:00:00.000 UTC.",
+        ),
+        (
+            ["29T07:00", "28T07:00", "22T11:05"],
+            ", final between 2026-11-28 07:00:00.000 UTC and 2026-11-29 07:00:00.000 UTC",
+            " It is due between 2026-11-28 07:00:00.000 UTC and 2026-11-29 07:00:00.000 UTC.",
+        ),
+    ],
+    ids=["unknown", "passed", "one", "several"],
+)
+def test_a_final_bill_has_its_times(due: list[str | None], final: str, said: str) -> None:
+    """The earliest and the latest of all verdicts that came short are named, and no time that has passed."""
+    short = [verdict("U2", due_at=None if at is None else f"2026-11-{at}:00.000000Z") for at in due]
+    found = only([count("U2", 2)], short=short)
+    assert found.lead.startswith(f"Of 2 calls {WHEN} 2 are in windows that came short so far{final}. ")
+    assert (f"2 calls waiting for the provider's final bill.{said}",) == found.more
 
 
 def test_somebody_else_spends() -> None:
@@ -123,6 +148,7 @@ def test_somebody_else_spends() -> None:
         ("U3", "1 is in windows where more moved than our calls explain."),
         ("U5", "1 is in doubt."),
         ("U6", "1 is in doubt."),
+        ("U4", "1 is recorded but not confirmed for want of a reading."),
         ("U11", "1 is written off, whether billed or not."),
     ],
 )
@@ -135,18 +161,18 @@ def test_an_open_question_is_not_well(code: str, said: str) -> None:
     assert "Nothing looks wrong" not in alone.lead + beside.lead
 
 
-def test_doubts_are_added_up_and_a_final_bill_has_its_time() -> None:
-    """The time is that of a verdict that came short, not of any other."""
-    short = verdict(code="U2", due_at="2026-11-23T00:00:00.000000Z")
-    other = verdict(code="U8", due_at="2026-11-22T13:00:00.000000Z")
-    found = only(
-        [count("U5"), count("U6", 2), count("U2", 4)],
-        of=[books(verdict=short), books(wallet="other", verdict=other)],
-    )
+def test_doubts_are_added_up() -> None:
+    """However they came about, they are one open question beside the others."""
+    found = only([count("U5"), count("U6", 2), count("U2", 4)])
     assert found.lead.startswith(
-        "Of 7 calls in the last 7 days 3 are in doubt; 4 are in windows that came short so far, final at"
-        " 2026-11-23 00:00:00.000 UTC."
+        "Of 7 calls in the last 7 days 3 are in doubt; 4 are in windows that came short so far."
     )
+
+
+def test_every_wallet_was_read_by_then() -> None:
+    """The time is that of the wallet that was read first."""
+    found = only([count("P1")], of=[books(), books(wallet="other", read_at="2026-11-22T09:00:00.000000Z")])
+    assert "The providers' own books were last read at 2026-11-22 09:00:00.000 UTC." == found.checked
 
 
 def test_c_something_disagrees() -> None:
@@ -264,6 +290,33 @@ def test_a_simulators_books_are_no_providers() -> None:
     found = only(counted, money("U1", 1, simulated=True), of=[books(simulated=True)])
     assert found.lead.endswith("The simulators' books confirm no charge yet.")
     assert "The simulators' books were last read at 2026-11-22 11:58:00.000 UTC." == found.checked
+
+
+def test_real_and_simulated_books_are_not_mixed() -> None:
+    """Each sentence has the times and the due bills of its own kind's books alone."""
+    of = [books(), books(wallet="sim", simulated=True, read_at="2026-11-22T10:00:00.000000Z")]
+    short = [
+        verdict("U2", due_at="2026-11-28T07:00:00.000000Z"),
+        verdict("U2", due_at="2026-11-22T12:00:30.000000Z", simulated=True),
+    ]
+    found = standings(
+        [count("U2"), count("U2", simulated=True)],
+        [],
+        when=WHEN,
+        books=of,
+        short=short,
+        as_of="2026-11-22T12:00:00.000000Z",
+    )
+    for one, read_at, due_at in zip(found, ("11:58", "10:00"), ("28 07:00:00", "22 12:00:30"), strict=True):
+        assert one.checked.endswith(f"books were last read at 2026-11-22 {read_at}:00.000 UTC.")
+        assert f"final at 2026-11-{due_at}.000 UTC" in one.lead
+
+
+def test_one_clients_reader_hears_no_time_of_a_reading() -> None:
+    """A counter is of a whole account, so when it was read is not said, nor that it was not."""
+    for of in ([books()], []):
+        (found,) = standings([count("P1")], [], when=WHEN, owner="guest", books=of)
+        assert (State.CONFIRMED, "") == (found.state, found.checked)
 
 
 def test_a_wallet_that_nothing_waits_for_takes_no_word_away() -> None:

@@ -10,7 +10,7 @@ import pytest
 from service.core.proving import Proof, ProofAsked
 from service.core.shapes import Desk, ToolResult
 from service.errors import ActionError, InvalidArgumentsError, ProviderUnreachableError
-from service.serving.auth import Caller
+from service.serving.auth import LOCAL, Caller
 from service.serving.calls import ToolCalls
 from service.serving.limits import Gate
 from service.serving.operator import OPERATOR, Operator
@@ -89,11 +89,29 @@ async def test_one_may_begin_and_not_wait(lab: Rig) -> None:
     prover = FixedProver()
     prover.may.clear()
     proving, calls = operator(lab, prover)
-    call_id = await proving.begin("w", None)
+    call_id = await proving.begin(LOCAL, "w", None)
     assert 1 == calls.open
     prover.may.set()
     assert await calls.settled(WAIT_S)
     assert [call_id] == [entry["tool_call_id"] for entry in lab.written("answer")]
+
+
+@pytest.mark.parametrize(
+    ("caller", "client"),
+    [
+        (LOCAL, "local operator"),
+        (Caller("alice", frozenset(("call", "read", "admin")), sees_all=True, token_sha256="a" * 64), "alice"),
+        (Caller("bob", frozenset(("read", "admin")), sees_all=True, token_sha256="b" * 64), "bob"),
+    ],
+)
+async def test_a_proof_is_its_asker_s(lab: Rig, caller: Caller, client: str) -> None:
+    """It is recorded for the token's name, which need not have the scope call; without one, for the operator."""
+    prover = FixedProver()
+    proving, calls = operator(lab, prover)
+    await proving.begin(caller, "w", None)
+    assert await calls.settled(WAIT_S)
+    assert [client] == [entry["client"] for entry in lab.written("tool_call")]
+    assert [client] == [opened.name for opened, _ in prover.opened]
 
 
 async def test_an_error_keeps_its_remedy(lab: Rig) -> None:
@@ -114,7 +132,7 @@ async def test_arguments_are_judged_as_a_client_s(lab: Rig) -> None:
     """By the tool's own schema, before anything is written."""
     proving, _ = operator(lab, FixedProver())
     with pytest.raises(InvalidArgumentsError):
-        await proving.begin(None, "much")
+        await proving.begin(LOCAL, None, "much")
     assert [] == lab.written("tool_call")
 
 

@@ -70,7 +70,7 @@ async def test_the_verdict_stands_first() -> None:
     """Word, code and sentence; then both sides in numbers, and where the attempts are."""
     result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(PROOF), on_text=None)
     lines = result.text.splitlines()
-    assert "PROVEN (P1). The balance fell by 0.00113 USD." == lines[0]
+    assert "PROVEN (P1): The balance fell by 0.00113 USD." == lines[0]
     assert "Wallet w, model kimi-k2.6: 1 call; by our own account 0.00113 USD." == lines[1]
     assert lines[2].startswith(
         "The counter balance before, at 2026-11-22T16:21:00.000000Z: available 49.58894 USD."
@@ -93,7 +93,7 @@ async def test_an_unknown_amount_is_not_zero(at_most: str | None, said: str) -> 
 async def test_simulated_stands_before_the_verdict() -> None:
     """Once, and before everything else."""
     result = await TOOL.run({}, FixedDesk(), NoBooks(), FixedProver(UNPROVED), on_text=None)
-    assert result.text.startswith("SIMULATED: UNVERIFIED (U4). No reading can be had.\n")
+    assert result.text.startswith("SIMULATED: UNVERIFIED (U4): No reading can be had.\n")
     assert 1 == result.text.count("SIMULATED")
 
 
