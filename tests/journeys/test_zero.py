@@ -98,7 +98,7 @@ ZEROS = {
         "no_model_step",
         "N7",
         "The tool asked no model, so no provider was asked.",
-        "this tool asks no model",
+        "no model was asked",
         tool="usage",
     ),
     "a tool without a model, asked for nonsense": Zero(
