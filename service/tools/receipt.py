@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.core.receipt import schema
 from service.core.shapes import Books, Desk, Prover, Tool, ToolResult
+from service.core.words import AttemptOutcome, CostStatus
 from service.tools._told import verdict_text
 
 _INPUT_SCHEMA: Mapping[str, Any] = {
@@ -19,6 +20,7 @@ _INPUT_SCHEMA: Mapping[str, Any] = {
     "required": ["tool_call_id"],
     "additionalProperties": False,
 }
+_UNPAID = {AttemptOutcome.REFUSED, AttemptOutcome.UNSENT}
 
 
 class ReceiptTool:
@@ -66,11 +68,18 @@ def _text(receipt: Mapping[str, Any]) -> str:
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:
-    cost = attempt["cost"]
-    amount = "cost unknown" if cost["amount"] is None else f"{cost['amount']} {cost['currency']}"
     ids = ", ".join(attempt["provider_request_ids"].values()) or "no id of the provider's"
-    outcome = str(attempt["outcome"]).replace("_", " ")
-    return f"{attempt['model']} with {attempt['wallet']} at {attempt['started_at']}: {outcome}, {amount}, {ids}"
+    told = ", ".join([str(attempt["outcome"]).replace("_", " "), _cost(attempt), ids])
+    return f"{attempt['model']} with {attempt['wallet']} at {attempt['started_at']}: {told}"
+
+
+def _cost(attempt: Mapping[str, Any]) -> str:
+    cost = attempt["cost"]
+    if cost["amount"] is not None:
+        return f"{cost['amount']} {cost['currency']}"
+    if cost["status"] == CostStatus.PLAN:
+        return "paid by a plan"
+    return "nothing to pay" if attempt["outcome"] in _UNPAID else "cost unknown"
 
 
 TOOL: Tool = ReceiptTool()

@@ -61,14 +61,32 @@ async def test_a_verdict_s_sentence_is_told_as_it_is(simulated: bool, sentence: 
 
 async def test_what_an_attempt_cost_is_told(made: Made) -> None:
     """Its amount and currency; one without a known price, or still in doubt, costs an unknown amount, not none."""
-    unpriced = made.cost(status=CostStatus.UNKNOWN_PRICE, amount=None, currency=None)
-    ends = (made.settlement(1), made.settlement(2, cost=unpriced), made.doubt(3))
-    given = receipt_with(made.intent(1), ends[0], made.intent(2), ends[1], made.intent(3), ends[2])
+    unpriced, by_plan = (
+        made.cost(status=status, amount=None, currency=None)
+        for status in (CostStatus.UNKNOWN_PRICE, CostStatus.PLAN)
+    )
+    ends: tuple[OfCall, ...] = (
+        made.settlement(1),
+        made.settlement(2, cost=unpriced),
+        made.doubt(3),
+        made.settlement(4, cost=by_plan),
+        made.refusal(5),
+        made.unsent(6),
+    )
+    pairs: list[tuple[OfCall, ...]] = [(made.intent(number), end) for number, end in enumerate(ends, 1)]
+    given = receipt_with(*[entry for pair in pairs for entry in pair])
     result = await TOOL.run(
         {"tool_call_id": CALL}, FixedDesk(), NoBooks(), FixedProver(receipt=given), on_text=None
     )
     found = [line.split(": ", 1)[1].split(", ")[:2] for line in result.text.splitlines()[1:-1]]
-    assert [["settled", "0.25 USD"], ["settled", "cost unknown"], ["in doubt", "cost unknown"]] == found
+    assert [
+        ["settled", "0.25 USD"],
+        ["settled", "cost unknown"],
+        ["in doubt", "cost unknown"],
+        ["settled", "paid by a plan"],
+        ["refused", "nothing to pay"],
+        ["unsent", "nothing to pay"],
+    ] == found
 
 
 @pytest.mark.parametrize(
