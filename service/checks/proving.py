@@ -1,4 +1,4 @@
-"""Proof: are the providers' own counters read, and what did the newest window between two readings show?
+"""Proof: are the providers' own counters read, and what did the newest verdict on a window say?
 
 What was committed is looked at; no counter is asked for the sake of a check.
 """
@@ -21,9 +21,8 @@ from service.web.health import Check, Detail, State
 
 STALE_INTERVALS = 3
 LOOKED_BACK_DAYS = 30
-"""How far a counter's last reading and a wallet's newest window are looked for, so that a look stays quick."""
+"""How far a counter's last reading and a wallet's newest verdict are looked for, so that a look stays quick."""
 _DAY_NS = 24 * 3600 * NS_PER_S
-_AT_ONCE = 20
 _UNREAD = "U4"  # its sentence may hold the provider's own words, which no check repeats
 _OFF = "Readings are switched off (EXAI_READINGS), so no call can be proven."
 _NEVER = "No counter has been read yet, so nothing can be proven."
@@ -153,16 +152,10 @@ def _last_of(reading: Reading, one: Wallet, newest: ReadingEntry, since: str) ->
         yield newest
         return
     before: int | None = None
-    while page := reading.readings(
-        one.name,
-        counter=newest.counter,
-        read_only=True,
-        newest=True,
-        since=since,
-        before=before,
-        limit=_AT_ONCE,
-    ):
+    while page := reading.readings(one.name, counter=newest.counter, read_only=True, newest=True, before=before):
         for found in page:
+            if found.at < since:
+                return
             if is_of(found, one):
                 yield found
                 return
@@ -210,7 +203,7 @@ def _read(one: Wallet, said: _Known, provider: Provider, cadence: Cadence, now_n
 
 
 def _window(verdict: VerdictEntry) -> str:
-    told = f"The newest window ({verdict.at}): {verdict.word}, {verdict.code}."
+    told = f"The newest verdict ({verdict.at}): {verdict.word}, {verdict.code}."
     return told if verdict.code == _UNREAD else f"{told} {verdict.sentence}"
 
 

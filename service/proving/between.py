@@ -9,7 +9,9 @@ from service.core.wallet import Wallet
 from service.core.window_words import SIMULATED
 from service.core.words import VerdictWord
 from service.ledger.store import AttemptRow
+from service.proving.coverage import came_short
 from service.proving.means import Means
+from service.proving.narrowing import STOLEN
 from service.proving.sharing import sharing
 
 _VERDICTS_SEEN = 20
@@ -17,6 +19,9 @@ _VERDICTS_SEEN = 20
 
 def committed(means: Means, tool_call_id: str, found: VerdictEntry) -> VerdictEntry:
     """Give the verdict of the log that says the same window, or that proves every attempt of the call. It blocks.
+
+    A wide window may hold one call's shortage, or a stranger's, within its tolerance: what the proof's own two
+    readings tell is better evidence, unless they are too blurred to tell anything.
 
     Args:
         means: the log.
@@ -27,6 +32,8 @@ def committed(means: Means, tool_call_id: str, found: VerdictEntry) -> VerdictEn
     for one in reading.verdicts(wallet=found.wallet, limit=_VERDICTS_SEEN):
         if (one.opened, one.closed, one.code) == (found.opened, found.closed, found.code):
             return one
+    if came_short(found) or found.code == STOLEN or found.word is VerdictWord.MISMATCH:
+        return found
     judged = reading.judged((tool_call_id,))
     call = reading.call(tool_call_id)
     windows = [] if call is None else [judged.get(one.intent.attempt_id) for one in call.attempts]

@@ -130,11 +130,11 @@ def looked(tmp_path: Path) -> Iterator[Callable[..., Check]]:
 
 
 def test_a_fresh_reading_is_well(looked: Callable[..., Check]) -> None:
-    """Its age and the newest window are said, in words and in numbers."""
+    """Its age and the newest verdict are said, in words and in numbers."""
     found = looked((read(), 40), (verdict(VerdictWord.PROVEN, "P1"), 30))
     assert (
         "The counter balance was read 40 s ago."
-        " The newest window (2026-11-22T16:20:30.000000Z): PROVEN, P1. Said of P1."
+        " The newest verdict (2026-11-22T16:20:30.000000Z): PROVEN, P1. Said of P1."
     ) == found.sentence
     assert State.OK is found.state
     assert {
@@ -284,7 +284,7 @@ def test_a_mismatch_is_degraded_for_a_day(looked: Callable[..., Check]) -> None:
 
 
 def test_an_old_mismatch_is_history(looked: Callable[..., Check]) -> None:
-    """After a day the console alone tells it, unless it is the newest window."""
+    """After a day the console alone tells it, unless it is the newest verdict."""
     old = (verdict(VerdictWord.MISMATCH, "M2"), 90_000)
     assert State.OK is looked(old, (read(), 40)).state
 

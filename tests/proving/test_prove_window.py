@@ -176,7 +176,7 @@ async def test_what_its_edge_may_hide_is_not_proven(lab: "Lab") -> None:
 
 
 async def test_the_log_is_cited_only_where_it_proves_the_calls(lab: "Lab") -> None:
-    """A window that somebody else's spending blurs takes no place of one that is PROVEN; a PROVEN one does."""
+    """A PROVEN window does, where the proof's own is too small to tell; not where that tells otherwise."""
     lab.fault(SecondSpender(amount="0.25"))
     blurred = await lab.call()
     await lab.later(3)
@@ -191,6 +191,11 @@ async def test_the_log_is_cited_only_where_it_proves_the_calls(lab: "Lab") -> No
     assert proven == committed(by, clear.tool_call_id, own)
     assert proven == committed(by, blurred.tool_call_id, msgspec.structs.replace(proven, index=-1))
     assert own == committed(by, "f" * 32, own)
+    for code, word in (("U2", "UNVERIFIED"), ("U3", "UNVERIFIED"), ("M7", "MISMATCH")):
+        tells = msgspec.structs.replace(own, code=code, word=VerdictWord(word))
+        assert tells == committed(by, clear.tool_call_id, tells)
+    too_small = msgspec.structs.replace(own, code="U12", word=VerdictWord.UNVERIFIED)
+    assert proven == committed(by, clear.tool_call_id, too_small)
 
 
 async def test_a_limited_clients_proof_is_judged_by_all_calls(open_lab: "Laboratory") -> None:
@@ -246,3 +251,24 @@ async def test_a_plan_that_nothing_was_drawn_from_yet(open_lab: "Laboratory") ->
         assert (VerdictWord.PROVEN, "P2") == (proof.word, proof.code)
         lab.clock.pass_s(6 * 3600)  # the short window is untouched again, the week's is not
         assert "P2" == (await tried(lab)).proof.code
+
+
+@pytest.mark.parametrize("key", [KIMI, GLM])
+async def test_a_wide_window_that_holds_proves_no_call_that_nobody_billed(
+    key: tuple[str, str, str], open_lab: "Laboratory"
+) -> None:
+    """In the day's traffic one small call is within the tolerance; between the proof's own readings it is not."""
+    async with open_lab(keys=[key]) as lab:
+        await lab.read(cause=ReadingCause.START)
+        lab.fault(CutStream(billed=True, next=1, chunks=0))
+        await lab.call(text="x")
+        lab.fault()
+        for _ in range(12):
+            await lab.call(text=LONG * 4)
+        await lab.later(5)
+        lab.fault(Undercharge(factor=0))
+        proof = (await tried(lab)).proof
+        assert VerdictWord.PROVEN is not proof.word
+        assert proof.opening is not None
+        assert proof.verdict is not None
+        assert proof.opening.index == proof.verdict.opened
